@@ -1,0 +1,1 @@
+console.log("The mode comparison is not written yet.");

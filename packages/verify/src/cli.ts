@@ -1,0 +1,1 @@
+console.log("The verification campaign is not written yet.");
