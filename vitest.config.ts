@@ -9,6 +9,8 @@ const node: TestProjectInlineConfiguration = {
     include: ["test/**/*.test.ts"],
     exclude: ["**/node_modules/**", "test/browser/**"],
     testTimeout: 60_000,
+    // Tests of memory ask for a collection.
+    execArgv: ["--expose-gc"],
   },
 };
 

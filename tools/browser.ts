@@ -47,6 +47,8 @@ const args = [
   "--disable-component-update",
   "--disable-sync",
   "--ignore-gpu-blocklist",
+  // Tests of memory ask for a collection.
+  "--js-flags=--expose-gc",
   ...(process.env["COTANGENT_GPU"] === "1" ? [] : softwareWebGL),
 ];
 
@@ -57,7 +59,7 @@ export async function findBrowser(): Promise<FoundBrowser> {
     try {
       return await probe(candidate);
     } catch (error) {
-      failures.push(`${candidate.from} (${candidate.executablePath}): ${firstLines(error)}`);
+      failures.push(`${candidate.from} (${candidate.executablePath}): ${gist(error)}`);
     }
     // Somebody who names a browser wants that one and no other.
     if (named() !== undefined) break;
@@ -91,7 +93,7 @@ async function* candidates(failures: string[]): AsyncGenerator<Candidate> {
   try {
     yield await fromRegistry();
   } catch (error) {
-    failures.push(`@sparticuz/chromium: ${firstLines(error)}`);
+    failures.push(`@sparticuz/chromium: ${gist(error)}`);
   }
 }
 
@@ -183,7 +185,8 @@ function definedEnvironment(): Record<string, string> {
 function webGLRenderer(): string {
   const gl = document.createElement("canvas").getContext("webgl2");
   if (gl === null) throw new Error("it gives no WebGL2 context");
-  if (gl.getExtension("EXT_color_buffer_float") === null) throw new Error("it cannot draw into float32 textures");
+  if (gl.getExtension("EXT_color_buffer_float") === null)
+    throw new Error("it cannot draw into float32 textures");
   const texture = gl.createTexture();
   gl.bindTexture(gl.TEXTURE_2D, texture);
   gl.texStorage2D(gl.TEXTURE_2D, 1, gl.RGBA32F, 1, 1);
@@ -198,7 +201,9 @@ function webGLRenderer(): string {
   return String(gl.getParameter(info === null ? gl.RENDERER : info.UNMASKED_RENDERER_WEBGL));
 }
 
-function firstLines(error: unknown): string {
+/** The first line, and what the browser itself complained of; not playwright's page of flags. */
+function gist(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
-  return message.split("\n").slice(0, 4).join("\n      ");
+  const lines = message.split("\n").filter((line, i) => i === 0 || line.includes("[err]"));
+  return lines.slice(0, 3).join("\n      ");
 }

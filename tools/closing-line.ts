@@ -21,6 +21,8 @@ export class ClosingLine implements Reporter {
     const failed = count.failed + count.pending;
     const skipped = count.skipped > 0 ? `, ${count.skipped} skipped` : "";
     const notice = this.notice === "" ? "" : `${this.notice}\n\n`;
-    process.once("exit", () => writeSync(1, `\n${notice}${count.passed} passed, ${failed} failed${skipped}\n`));
+    process.once("exit", () =>
+      writeSync(1, `\n${notice}${count.passed} passed, ${failed} failed${skipped}\n`),
+    );
   }
 }

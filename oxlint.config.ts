@@ -1,0 +1,122 @@
+import { defineConfig } from "oxlint";
+
+/** Imports point one way: what each package may import, besides itself. */
+const mayImport: Record<string, string[]> = {
+  core: [],
+  "forward-mode": ["@cotangent/core"],
+  "reverse-mode": ["@cotangent/core"],
+  "backend-js": ["@cotangent/core"],
+  "backend-wasm": ["@cotangent/core"],
+  "backend-tfjs": ["@cotangent/core", "@tensorflow/tfjs-core", "@tensorflow/tfjs-backend-webgl"],
+  verify: ["@cotangent/core", "@cotangent/forward-mode", "@cotangent/reverse-mode", "fast-check"],
+  cotangent: [
+    "@cotangent/core",
+    "@cotangent/forward-mode",
+    "@cotangent/reverse-mode",
+    "@cotangent/backend-js",
+  ],
+};
+
+const folders = Object.keys(mayImport);
+
+/** What somebody could import: the packages, and every package that one of them may import. */
+const importable = new Set([
+  ...folders.map((folder) => (folder === "cotangent" ? folder : `@cotangent/${folder}`)),
+  ...Object.values(mayImport).flat(),
+  "@tensorflow/tfjs",
+]);
+
+/** tfjs has gradients of its own; the backend takes its kernels alone. */
+const tfjsGradients = [
+  "grad",
+  "grads",
+  "valueAndGrad",
+  "valueAndGrads",
+  "variableGrads",
+  "customGrad",
+  "registerGradient",
+  "unregisterGradient",
+  "getGradient",
+  "train",
+  "Optimizer",
+  "OptimizerConstructors",
+];
+
+const noTfjsGradients = "The backend uses tfjs's kernels, never its gradients.";
+
+function oneWayImports(folder: string, allowed: string[]) {
+  const forbidden = [...importable].filter((name) => !allowed.includes(name));
+  return {
+    files: [`packages/${folder}/src/**/*.ts`],
+    rules: {
+      "no-restricted-imports": [
+        "error",
+        {
+          patterns: [
+            {
+              regex: `^(${forbidden.join("|")})(/|$)`,
+              message: `packages/${folder} may import ${allowed.join(", ") || "no package"}, and nothing else.`,
+            },
+            {
+              regex: `^\\..*/(${folders.join("|")})/src(/|$)`,
+              message: "Import another package by its name.",
+            },
+            {
+              regex: "^@tensorflow/tfjs-core/dist/(.*/)?(gradients|register_all_gradients|optimizers|train)",
+              message: noTfjsGradients,
+            },
+          ],
+          paths: [
+            {
+              name: "@tensorflow/tfjs-core",
+              importNames: tfjsGradients,
+              message: noTfjsGradients,
+            },
+          ],
+        },
+      ],
+    },
+  } as const;
+}
+
+export default defineConfig({
+  plugins: ["eslint", "typescript", "unicorn", "oxc", "import", "promise", "vitest"],
+  categories: { correctness: "error", suspicious: "error" },
+  ignorePatterns: ["**/dist/**"],
+  rules: {
+    eqeqeq: "error",
+    "no-var": "error",
+    "prefer-const": "error",
+    "import/no-cycle": "error",
+    "typescript/no-explicit-any": "error",
+    // Styles that this code does not follow: names recur in inner scopes, arrays are allocated by length,
+    // side effects are imported, and tests assert through the laws that they call.
+    "consistent-return": "off",
+    "no-shadow": "off",
+    "import/no-unassigned-import": "off",
+    "unicorn/no-array-sort": "off",
+    "unicorn/no-new-array": "off",
+    "unicorn/require-module-specifiers": "off",
+    "vitest/expect-expect": "off",
+    // The seams where generic rules meet concrete values need assertions.
+    "typescript/no-unsafe-type-assertion": "off",
+    "typescript/no-unnecessary-type-conversion": "off",
+    "typescript/no-generated-empty-object-type": "off",
+    "typescript/no-base-to-string": "off",
+    "typescript/restrict-template-expressions": "off",
+    "typescript/consistent-type-imports": "error",
+    "typescript/ban-ts-comment": "error",
+    "typescript/no-floating-promises": "error",
+    "typescript/no-misused-promises": "error",
+    "typescript/await-thenable": "error",
+  },
+  overrides: [
+    { files: ["packages/*/src/**/*.ts"], rules: { "no-console": "error" } },
+    { files: ["packages/verify/src/cli.ts"], rules: { "no-console": "off" } },
+    {
+      files: ["packages/backend-tfjs/src/**/*.ts"],
+      rules: { "no-restricted-properties": ["error", { property: "gradients", message: noTfjsGradients }] },
+    },
+    ...Object.entries(mayImport).map(([folder, allowed]) => oneWayImports(folder, allowed)),
+  ],
+});
