@@ -69,7 +69,7 @@ function step(message: string): void {
 function example(readme: string): { code: string; expected: string[] } {
   const code = /^```ts\n(.*?)^```$/ms.exec(readme)?.[1];
   if (code === undefined) throw new Error("README.md has no ```ts block");
-  const expected = [...code.matchAll(/\/\/ -> (.*)$/gm)].map((match) => match[1]!.trimEnd());
+  const expected = [...code.matchAll(/\/\/ -> (.*)$/gm)].map((match) => match[1].trimEnd());
   if (expected.length === 0)
     throw new Error("The README's first example says nowhere what it prints (`// -> text`)");
   return { code, expected };
