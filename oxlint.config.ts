@@ -95,6 +95,8 @@ export default defineConfig({
     "no-shadow": "off",
     "import/no-unassigned-import": "off",
     "unicorn/no-array-sort": "off",
+    "unicorn/no-array-reverse": "off",
+    "unicorn/consistent-function-scoping": "off",
     "unicorn/no-new-array": "off",
     "unicorn/require-module-specifiers": "off",
     "vitest/expect-expect": "off",
