@@ -84,6 +84,7 @@ export default defineConfig({
   categories: { correctness: "error", suspicious: "error" },
   ignorePatterns: ["**/dist/**"],
   rules: {
+    "no-unused-vars": ["error", { argsIgnorePattern: "^_", varsIgnorePattern: "^_" }],
     eqeqeq: "error",
     "no-var": "error",
     "prefer-const": "error",
