@@ -1,1 +1,42 @@
-export {};
+import "./ops/methods.ts";
+
+export * from "./arguments.ts";
+export * from "./aval.ts";
+export * from "./backend.ts";
+export * from "./bind.ts";
+export * from "./dtype.ts";
+export * from "./errors.ts";
+export { collector, type Lease, promote, scopeDepth, tidy } from "./memory.ts";
+export type { Operand } from "./operand.ts";
+export * from "./primitive.ts";
+export * from "./jacobian.ts";
+export * from "./rules.ts";
+export * from "./sampling.ts";
+export * from "./tensor.ts";
+export * from "./tree.ts";
+export { unbroadcast } from "./unbroadcast.ts";
+export { Tracer, Value, nextLevel, refuseEscaped, type Trace } from "./value.ts";
+
+export * from "./ops/contraction.ts";
+export * from "./ops/creation.ts";
+export * from "./ops/elementwise.ts";
+export * from "./ops/image.ts";
+export * from "./ops/indexing.ts";
+export * from "./ops/reduction.ts";
+export * from "./ops/shape.ts";
+export * from "./primitives/binary.ts";
+export * from "./primitives/cast.ts";
+export * from "./primitives/comparison.ts";
+export * from "./primitives/selection.ts";
+export * from "./primitives/unary.ts";
+export { dotGeneral, type DotParams } from "./primitives/contraction.ts";
+export {
+  type ConvTransposeParams,
+  type WindowParams,
+  convolve,
+  convolveFilterTranspose,
+  convolveInputTranspose,
+} from "./primitives/convolution.ts";
+export { type PoolParams, overlapAdd, patches } from "./primitives/windows.ts";
+export { type Axes, type Axis, type CumulativeParams } from "./primitives/reduction.ts";
+export { type PadParams, type SliceParams } from "./primitives/shape.ts";

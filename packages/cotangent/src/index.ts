@@ -1,1 +1,10 @@
-export {};
+import { registerBackend } from "@cotangent/core";
+import { jsBackend } from "@cotangent/backend-js";
+
+registerBackend(jsBackend);
+
+export * from "@cotangent/core";
+export * from "@cotangent/forward-mode";
+export * from "@cotangent/reverse-mode";
+export { jsBackend, JsBackend } from "@cotangent/backend-js";
+export { type HvpComposition, hessian, hvp, jacobian } from "./both-modes.ts";

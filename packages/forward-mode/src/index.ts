@@ -1,1 +1,3 @@
-export {};
+export { Dual, ForwardTrace } from "./dual.ts";
+export { jacfwd } from "./jacfwd.ts";
+export { type Tangents, derivative, directionalDerivative, jvp } from "./jvp.ts";

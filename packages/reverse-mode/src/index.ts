@@ -1,1 +1,11 @@
-export {};
+export { jacrev } from "./jacrev.ts";
+export { Tape, TapeNode, TapeValue } from "./tape.ts";
+export {
+  type Argnums,
+  type AuxOptions,
+  type GradOptions,
+  type Gradient,
+  grad,
+  valueAndGrad,
+  vjp,
+} from "./vjp.ts";

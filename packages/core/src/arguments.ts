@@ -1,0 +1,58 @@
+/** What every transformation does with the arguments and results of a user's function. */
+import { currentBackend } from "./backend.ts";
+import { DTypeError, TreeError, fail } from "./errors.ts";
+import { scalarTensor } from "./tensor.ts";
+import { mapTree } from "./tree.ts";
+import { Value } from "./value.ts";
+
+/** A leaf of a tree as a value; a plain number becomes a rank-0 tensor of the current backend's default dtype. */
+export function leafValue(who: string, leaf: unknown, path: string): Value {
+  if (leaf instanceof Value) return leaf;
+  if (typeof leaf === "number") return scalarTensor(leaf, currentBackend().defaultDType, currentBackend());
+  fail(
+    TreeError,
+    `${who}: found ${describe(leaf)} at ${path}, where a value or a number is needed. Make a tensor of it: tensor(...).`,
+  );
+}
+
+/** A leaf to differentiate with respect to: it must have a floating dtype. */
+export function differentiableLeaf(who: string, leaf: unknown, path: string): Value {
+  const value = leafValue(who, leaf, path);
+  if (!value.aval.floating) {
+    fail(
+      DTypeError,
+      `${who}: ${path} is ${value.aval}, and a derivative with respect to a ${value.dtype} has no meaning. ` +
+        `Convert it (astype("float64")), or differentiate with respect to other arguments.`,
+    );
+  }
+  return value;
+}
+
+/** The result of a user's function with every leaf a value. */
+export function outputTree(who: string, output: unknown): unknown {
+  if (output instanceof Promise) {
+    fail(
+      TreeError,
+      `${who}: the function returned a promise. Differentiated functions must be synchronous; await before or after.`,
+    );
+  }
+  if (output === undefined || output === null) {
+    fail(TreeError, `${who}: the function returned ${String(output)}. Return a value, or a tree of values.`);
+  }
+  return mapTree(output, (leaf, path) => leafValue(who, leaf, path), "the result");
+}
+
+export function describe(found: unknown): string {
+  if (found === null || found === undefined) return String(found);
+  if (typeof found === "object") return `an object of class ${found.constructor?.name ?? "unknown"}`;
+  return `a ${typeof found}`;
+}
+
+/** A function's result type with its plain numbers as values. */
+export type Lifted<R> = R extends number
+  ? Value
+  : R extends Value
+    ? R
+    : R extends object
+      ? { [K in keyof R]: Lifted<R[K]> }
+      : R;

@@ -1,0 +1,27 @@
+/** Elementwise functions that are built of others. */
+import { type Operand, lift } from "../operand.ts";
+import { where } from "../primitives/selection.ts";
+import type { Value } from "../value.ts";
+
+/** The terms of sin(t)/t = 1 - t²/3! + t⁴/5! - ... that matter in float64 for |t| <= π/2. */
+const sincTerms = 13;
+
+/** sin(πx) / (πx), and 1 at 0. Near 0 it is its Taylor series, so derivatives of all orders are right there too. */
+export function sinc(x: Operand): Value {
+  const [value] = lift("sinc", [x]);
+  const t = value.mul(Math.PI);
+  const squared = t.square();
+  let series = value.onesLike();
+  for (let k = sincTerms; k >= 1; k--)
+    series = series
+      .mul(squared)
+      .mul(-1 / (2 * k * (2 * k + 1)))
+      .add(1);
+  return where(value.abs().lt(0.5), series, t.sin().div(t));
+}
+
+/** -x log x, and 0 at 0: the terms of an entropy. */
+export function entropyTerms(x: Operand): Value {
+  const [value] = lift("entropyTerms", [x]);
+  return value.xlogy(value).neg();
+}

@@ -1,0 +1,118 @@
+/** Elementwise primitives of two inputs, which broadcast as in numpy. */
+import { type BinaryOp, binary, signedSum } from "../primitive.ts";
+import { interval, positive, real } from "../sampling.ts";
+import { where } from "./selection.ts";
+import type { Value } from "../value.ts";
+
+export const add: BinaryOp = signedSum("add", { sign: 1, domain: real(), accepts: "numeric", flops: 1 });
+export const sub: BinaryOp = signedSum("sub", { sign: -1, domain: real(), accepts: "numeric", flops: 1 });
+
+const product = {
+  partials: { x: (_: Value, y: Value) => y, y: (x: Value) => x },
+  saves: { x: ["y"], y: ["x"] },
+  domain: { x: real(), y: real() },
+  flops: 1,
+} as const;
+
+export const mul: BinaryOp = binary("mul", { ...product, accepts: "numeric" });
+
+/**
+ * The product of the chain rule, in which 0 times anything is 0. A tangent or cotangent that a condition has masked
+ * to zero must stay zero where the branch not taken has an infinite or undefined derivative; with this one
+ * convention in every rule, both modes give the same.
+ */
+export const strongMul: BinaryOp = binary("strongMul", product);
+
+/** x / y. */
+export const div: BinaryOp = binary("div", {
+  partials: {
+    x: (_, y) => y.reciprocal(),
+    y: (_, y, output) => output.div(y).neg(), // not x / y², in which y² may overflow
+  },
+  saves: { x: ["y"], y: ["y", "output"] },
+  domain: { x: real(), y: positive() },
+  flops: 4,
+});
+
+/** x to the power y. */
+export const pow: BinaryOp = binary("pow", {
+  partials: {
+    x: (x, y) => where(y.eq(0), 0, y.mul(x.pow(y.sub(1)))),
+    y: (x, y, output) => where(x.eq(0), where(y.ge(0), y.zerosLike(), -Infinity), output.mul(x.log())),
+  },
+  saves: { x: ["x", "y"], y: ["x", "y", "output"] },
+  domain: { x: positive(), y: real() },
+  flops: 25,
+  kinks: [
+    { at: [0, 0], partials: [0, 0], because: "x⁰ is constant; in y the limit from above" },
+    { at: [0, 0.5], partials: [Infinity, 0], because: "the one-sided limit" },
+    { at: [0, 1], partials: [1, 0], because: "the derivative exists" },
+    { at: [0, 2], partials: [0, 0], because: "the derivative exists" },
+    { at: [0, -1], partials: [-Infinity, -Infinity], because: "the one-sided limit" },
+    { at: [-2, 2], partials: [-4, NaN], because: "at negative x not defined for y around 2" },
+  ],
+});
+
+const tieSplit = (x: Value, y: Value, wins: Value): Value =>
+  wins.astype(x.dtype).add(x.eq(y).astype(x.dtype).mul(0.5));
+
+/** The larger of the two; NaN where either is. */
+export const maximum: BinaryOp = binary("max", {
+  partials: { x: (x, y) => tieSplit(x, y, x.gt(y)), y: (x, y) => tieSplit(x, y, y.gt(x)) },
+  domain: { x: interval(-3, 0, { distinct: true }), y: interval(0.1, 3) },
+  accepts: "numeric",
+  flops: 1,
+  kinks: [{ at: [1, 1], partials: [0.5, 0.5], because: "convex: the subgradient of minimum norm" }],
+});
+
+/** The smaller of the two; NaN where either is. */
+export const minimum: BinaryOp = binary("min", {
+  partials: { x: (x, y) => tieSplit(x, y, x.lt(y)), y: (x, y) => tieSplit(x, y, y.lt(x)) },
+  domain: { x: interval(-3, 0), y: interval(0.1, 3) },
+  accepts: "numeric",
+  flops: 1,
+  kinks: [{ at: [1, 1], partials: [0.5, 0.5], because: "concave: the supergradient of minimum norm" }],
+});
+
+/** sqrt(x² + y²) without overflow or underflow on the way. */
+export const hypot: BinaryOp = binary("hypot", {
+  partials: {
+    x: (x, _, output) => where(output.eq(0), 0, x.div(output)),
+    y: (_, y, output) => where(output.eq(0), 0, y.div(output)),
+  },
+  saves: { x: ["x", "output"], y: ["y", "output"] },
+  domain: { x: positive(), y: real() },
+  flops: 8,
+  kinks: [{ at: [0, 0], partials: [0, 0], because: "convex: the subgradient of minimum norm" }],
+});
+
+/** The angle of the point (x = second, y = first) from the positive x axis, in (-π, π]. */
+export const atan2: BinaryOp = binary("atan2", {
+  partials: {
+    x: (y, x) => x.div(x.hypot(y)).div(x.hypot(y)),
+    y: (y, x) => y.neg().div(x.hypot(y)).div(x.hypot(y)),
+  },
+  domain: { x: real(), y: positive() },
+  flops: 25,
+  kinks: [{ at: [0, 0], partials: [NaN, NaN], because: "neither continuous nor one-sided" }],
+});
+
+/** x - floor(x / y) y: the remainder with the sign of y, as in Python. */
+export const mod: BinaryOp = binary("mod", {
+  partials: { x: (x) => x.onesLike(), y: (x, y) => x.div(y).floor().neg() },
+  saves: { x: ["x"], y: ["x", "y"] },
+  domain: { x: interval(0.2, 0.9), y: interval(1, 2) },
+  flops: 6,
+});
+
+/** x log y, and 0 where x is 0: the limit of x log x. */
+export const xlogy: BinaryOp = binary("xlogy", {
+  partials: {
+    x: (_, y) => y.log(),
+    y: (x, y) => where(x.eq(0), 0, x.div(y)),
+  },
+  saves: { x: ["y"], y: ["x", "y"] },
+  domain: { x: real(), y: positive() },
+  flops: 11,
+  kinks: [{ at: [0, 0], partials: [-Infinity, 0], because: "the one-sided limit in x; constant in y" }],
+});

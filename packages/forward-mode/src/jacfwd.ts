@@ -1,0 +1,69 @@
+import {
+  type Jacobian,
+  type JacobianOptions,
+  type LiftableArguments,
+  type Lifted,
+  type Value,
+  basisVector,
+  differentiableLeaf,
+  fromColumns,
+  leaves,
+  mapTree,
+  withLeaves,
+} from "@cotangent/core";
+import { pushforwardTree } from "./jvp.ts";
+
+/**
+ * The Jacobian by forward mode, one pass per element of the argument: the choice for few inputs and many outputs.
+ *
+ * @returns a function that gives, for each leaf of f's result and each leaf of the argument, the derivative as
+ * [...shape of the result, ...shape of the argument]. With one value in and one out that is a single value.
+ * @throws DTypeError where the argument is not floating.
+ * @example `jacfwd((x) => x.square())(tensor([1, 2])).toArray()` is [[2, 0], [0, 4]].
+ */
+export function jacfwd<A extends readonly unknown[] = Value[], R = Value>(
+  f: (...args: A) => R,
+  { argnum = 0 }: JacobianOptions = {},
+): (...args: LiftableArguments<A>) => Jacobian<R, A[0]> {
+  return (...args) => {
+    const argument = mapTree(
+      args[argnum],
+      (leaf, path) => differentiableLeaf("jacfwd", leaf, path),
+      `argument ${argnum}`,
+    );
+    const inputs = leaves(argument) as Value[];
+    const others = (x: unknown): R => f(...(args.map((arg, i) => (i === argnum ? x : arg)) as unknown as A));
+    let output: unknown;
+    // columns[i][k]: for element k of input leaf i, the tangent of every output leaf.
+    const columns = inputs.map((input, i) =>
+      Array.from({ length: input.size }, (_, k) => {
+        const tangent = withLeaves(
+          argument,
+          inputs.map((_, j) => (j === i ? basisVector(input, k) : null)),
+        );
+        const [value, pushed]: [Lifted<R>, Lifted<R>] = pushforwardTree(
+          "jacfwd",
+          others,
+          [argument],
+          [tangent],
+        );
+        output = value;
+        return leaves(pushed) as Value[];
+      }),
+    );
+    output ??= pushforwardTree("jacfwd", others, [argument], [null])[0];
+    const jacobians = (leaves(output) as Value[]).map((leaf, o) =>
+      withLeaves(
+        argument,
+        inputs.map((input, i) =>
+          fromColumns(
+            columns[i].map((column) => column[o]),
+            leaf,
+            input.shape,
+          ),
+        ),
+      ),
+    );
+    return withLeaves(output, jacobians) as Jacobian<R, A[0]>;
+  };
+}

@@ -1,0 +1,51 @@
+import {
+  type Jacobian,
+  type JacobianOptions,
+  type LiftableArguments,
+  type Value,
+  basisVector,
+  fromRows,
+  leaves,
+  mapTree,
+  withLeaves,
+} from "@cotangent/core";
+import { primalOf, pullBack, record } from "./vjp.ts";
+
+/**
+ * The Jacobian by reverse mode: one run, then one sweep per element of the result. The choice for many inputs and few
+ * outputs.
+ *
+ * @returns a function that gives, for each leaf of f's result and each leaf of the argument, the derivative as
+ * [...shape of the result, ...shape of the argument]. With one value in and one out that is a single value.
+ * @throws DTypeError where the argument is not floating.
+ * @example `jacrev((x) => x.square())(tensor([1, 2])).toArray()` is [[2, 0], [0, 4]].
+ */
+export function jacrev<A extends readonly unknown[] = Value[], R = Value>(
+  f: (...args: A) => R,
+  { argnum = 0 }: JacobianOptions = {},
+): (...args: LiftableArguments<A>) => Jacobian<R, A[0]> {
+  return (...args) => {
+    const recording = record("jacrev", f, args, [argnum]);
+    const { tape, inputs, output } = recording;
+    const results = (leaves(output) as Value[]).map((leaf) => primalOf(tape, leaf) as Value);
+    const jacobians = results.map((result, o) => {
+      const rows = Array.from({ length: result.size }, (_, k) =>
+        pullBack(
+          recording,
+          results.map((other, j) => (j === o ? basisVector(other, k) : other.zerosLike())),
+          false,
+        ),
+      );
+      const perLeaf = inputs.map((input, i) =>
+        fromRows(
+          rows.map((row) => row[i]),
+          result.shape,
+          input.primal,
+        ),
+      );
+      return withLeaves(args[argnum], perLeaf);
+    });
+    let next = 0;
+    return mapTree(output, () => jacobians[next++]) as Jacobian<R, A[0]>;
+  };
+}
