@@ -1,6 +1,7 @@
 /** What every transformation does with the arguments and results of a user's function. */
+import { type Aval, sameShape } from "./aval.ts";
 import { currentBackend } from "./backend.ts";
-import { DTypeError, TreeError, fail } from "./errors.ts";
+import { DTypeError, ShapeError, TreeError, fail } from "./errors.ts";
 import { scalarTensor } from "./tensor.ts";
 import { mapTree } from "./tree.ts";
 import { Value } from "./value.ts";
@@ -40,6 +41,22 @@ export function outputTree(who: string, output: unknown): unknown {
     fail(TreeError, `${who}: the function returned ${String(output)}. Return a value, or a tree of values.`);
   }
   return mapTree(output, (leaf, path) => leafValue(who, leaf, path), "the result");
+}
+
+/** Refuses a tangent or cotangent whose shape or dtype is not that of the value it belongs to. */
+export function requireSameShape(who: string, what: string, found: Value, wanted: Aval): void {
+  if (!sameShape(found.shape, wanted.shape)) {
+    fail(
+      ShapeError,
+      `${who}: ${what} is ${found.aval}, but must have the shape of the value it belongs to, ${wanted}.`,
+    );
+  }
+  if (found.dtype !== wanted.dtype) {
+    fail(
+      DTypeError,
+      `${who}: ${what} is ${found.aval}, but must have the dtype of the value it belongs to, ${wanted}.`,
+    );
+  }
 }
 
 export function describe(found: unknown): string {

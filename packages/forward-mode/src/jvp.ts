@@ -1,7 +1,6 @@
 import {
   type Liftable,
   type Lifted,
-  DTypeError,
   DerivativeError,
   ShapeError,
   Value,
@@ -11,8 +10,8 @@ import {
   leaves,
   mapTree,
   outputTree,
+  requireSameShape,
   requireSameStructure,
-  sameShape,
 } from "@cotangent/core";
 import { Dual, ForwardTrace } from "./dual.ts";
 
@@ -129,18 +128,7 @@ function withNulls(tangent: unknown, primal: unknown): unknown {
 function matching(who: string, primal: Value, tangent: unknown, path: string): Value {
   if (typeof tangent === "number" && primal.rank === 0) return primal.constant(tangent, primal.aval);
   const value = leafValue(who, tangent, `the tangent of ${path}`);
-  if (!sameShape(value.shape, primal.shape)) {
-    fail(
-      ShapeError,
-      `${who}: ${path} is ${primal.aval}, its tangent ${value.aval}. A tangent has the shape of its primal.`,
-    );
-  }
-  if (value.dtype !== primal.dtype) {
-    fail(
-      DTypeError,
-      `${who}: ${path} is ${primal.aval}, its tangent ${value.aval}. A tangent has the dtype of its primal.`,
-    );
-  }
+  requireSameShape(who, `the tangent of ${path}`, value, primal.aval);
   return value;
 }
 

@@ -1,3 +1,4 @@
+export { ComputationalGraph, GraphEdge, GraphNode, computationalGraph } from "./computational-graph.ts";
 export { jacrev } from "./jacrev.ts";
 export { Tape, TapeNode, TapeValue } from "./tape.ts";
 export {

@@ -1,10 +1,8 @@
 import {
-  DTypeError,
   DerivativeError,
   type Liftable,
   type LiftableArguments,
   type Lifted,
-  ShapeError,
   TreeError,
   Value,
   differentiableLeaf,
@@ -14,8 +12,8 @@ import {
   mapTree,
   outputTree,
   promote,
+  requireSameShape,
   requireSameStructure,
-  sameShape,
   scopeDepth,
   withLeaves,
 } from "@cotangent/core";
@@ -113,18 +111,7 @@ export function vjp<A extends readonly unknown[] = Value[], R = Value>(
 function matching(leaf: unknown, result: Value): Value {
   if (typeof leaf === "number" && result.rank === 0) return result.constant(leaf, result.aval);
   const cotangent = leafValue("vjp", leaf, "the cotangent");
-  if (!sameShape(cotangent.shape, result.shape)) {
-    fail(
-      ShapeError,
-      `vjp: the result is ${result.aval}, its cotangent ${cotangent.aval}. A cotangent has the shape of its result.`,
-    );
-  }
-  if (cotangent.dtype !== result.dtype) {
-    fail(
-      DTypeError,
-      `vjp: the result is ${result.aval}, its cotangent ${cotangent.aval}. A cotangent has the dtype of its result.`,
-    );
-  }
+  requireSameShape("vjp", "the cotangent", cotangent, result.aval);
   return cotangent;
 }
 
