@@ -321,13 +321,7 @@ export function computationalGraph<A extends readonly unknown[] = Value[]>(
   return (...args) => {
     const tape = new RecordingTape("computationalGraph");
     const every = args.map((_, i) => i);
-    const { inputs, output } = record(
-      "computationalGraph",
-      f as (...args: never) => unknown,
-      args,
-      every,
-      tape,
-    );
+    const { inputs, output } = record("computationalGraph", f, args, every, tape);
     const [root] = leaves(output);
     if (!(output instanceof Value) || !(root instanceof Value)) {
       fail(
