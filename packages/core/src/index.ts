@@ -9,6 +9,7 @@ export * from "./errors.ts";
 export { collector, type Lease, promote, scopeDepth, tidy } from "./memory.ts";
 export type { Operand } from "./operand.ts";
 export * from "./primitive.ts";
+export { type Profile, profile } from "./profile.ts";
 export * from "./jacobian.ts";
 export * from "./rules.ts";
 export * from "./sampling.ts";
