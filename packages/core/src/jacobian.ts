@@ -12,9 +12,9 @@ export type Jacobian<R, T> = R extends number | Value
     ? { [K in keyof R]: Jacobian<R[K], T> }
     : never;
 
-export interface JacobianOptions {
+export interface JacobianOptions<N extends number = number> {
   /** Which argument to differentiate with respect to; by default the first. */
-  readonly argnum?: number;
+  readonly argnum?: N;
 }
 
 /** The k-th standard basis vector in the shape, dtype and backend of a value. */

@@ -11,8 +11,10 @@ export type Liftable<T> = T extends Value
     ? { [K in keyof T]: Liftable<T[K]> }
     : T;
 
-/** `Liftable` for each of a function's arguments. */
-export type LiftableArguments<A extends readonly unknown[]> = { [K in keyof A]: Liftable<A[K]> };
+/** A function's arguments, with plain numbers allowed in those numbered `N` (by default in all). */
+export type LiftableArguments<A extends readonly unknown[], N extends number = number> = {
+  [K in keyof A]: K extends `${N}` | number ? Liftable<A[K]> : A[K];
+};
 
 function isBranch(node: unknown): node is readonly unknown[] | Record<string, unknown> {
   if (typeof node !== "object" || node === null || node instanceof Value) return false;

@@ -77,12 +77,12 @@ function count(tree: unknown): number {
  * The Jacobian by whichever mode needs fewer passes: forward where the argument has no more elements than the result,
  * else reverse. The result's size is found by running f once.
  */
-export function jacobian<A extends readonly unknown[] = Value[], R = Value>(
+export function jacobian<A extends readonly unknown[] = Value[], R = Value, const N extends number = 0>(
   f: (...args: A) => R,
-  options: JacobianOptions = {},
-): (...args: LiftableArguments<A>) => Jacobian<R, A[0]> {
-  const forward = jacfwd<A, R>(f, options);
-  const reverse = jacrev<A, R>(f, options);
+  options: JacobianOptions<N> = {},
+): (...args: LiftableArguments<A, N>) => Jacobian<R, A[N]> {
+  const forward = jacfwd<A, R, N>(f, options);
+  const reverse = jacrev<A, R, N>(f, options);
   return (...args) => {
     const inputs = count(args[options.argnum ?? 0]);
     const outputs = count(outputTree("jacobian", f(...(args as unknown as A))));

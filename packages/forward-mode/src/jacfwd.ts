@@ -21,18 +21,20 @@ import { pushforwardTree } from "./jvp.ts";
  * @throws DTypeError where the argument is not floating.
  * @example `jacfwd((x) => x.square())(tensor([1, 2])).toArray()` is [[2, 0], [0, 4]].
  */
-export function jacfwd<A extends readonly unknown[] = Value[], R = Value>(
+export function jacfwd<A extends readonly unknown[] = Value[], R = Value, const N extends number = 0>(
   f: (...args: A) => R,
-  { argnum = 0 }: JacobianOptions = {},
-): (...args: LiftableArguments<A>) => Jacobian<R, A[0]> {
+  { argnum }: JacobianOptions<N> = {},
+): (...args: LiftableArguments<A, N>) => Jacobian<R, A[N]> {
+  const position = argnum ?? 0;
   return (...args) => {
     const argument = mapTree(
-      args[argnum],
+      args[position],
       (leaf, path) => differentiableLeaf("jacfwd", leaf, path),
-      `argument ${argnum}`,
+      `argument ${position}`,
     );
     const inputs = leaves(argument) as Value[];
-    const others = (x: unknown): R => f(...(args.map((arg, i) => (i === argnum ? x : arg)) as unknown as A));
+    const others = (x: unknown): R =>
+      f(...(args.map((arg, i) => (i === position ? x : arg)) as unknown as A));
     let output: unknown;
     // columns[i][k]: for element k of input leaf i, the tangent of every output leaf.
     const columns = inputs.map((input, i) =>
@@ -64,6 +66,6 @@ export function jacfwd<A extends readonly unknown[] = Value[], R = Value>(
         ),
       ),
     );
-    return withLeaves(output, jacobians) as Jacobian<R, A[0]>;
+    return withLeaves(output, jacobians) as Jacobian<R, A[N]>;
   };
 }

@@ -4,6 +4,7 @@ export { Tape, TapeNode, TapeValue } from "./tape.ts";
 export {
   type Argnums,
   type AuxOptions,
+  type GradArguments,
   type GradOptions,
   type Gradient,
   grad,

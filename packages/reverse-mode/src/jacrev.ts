@@ -20,12 +20,13 @@ import { primalOf, pullBack, record } from "./vjp.ts";
  * @throws DTypeError where the argument is not floating.
  * @example `jacrev((x) => x.square())(tensor([1, 2])).toArray()` is [[2, 0], [0, 4]].
  */
-export function jacrev<A extends readonly unknown[] = Value[], R = Value>(
+export function jacrev<A extends readonly unknown[] = Value[], R = Value, const N extends number = 0>(
   f: (...args: A) => R,
-  { argnum = 0 }: JacobianOptions = {},
-): (...args: LiftableArguments<A>) => Jacobian<R, A[0]> {
+  { argnum }: JacobianOptions<N> = {},
+): (...args: LiftableArguments<A, N>) => Jacobian<R, A[N]> {
+  const position = argnum ?? 0;
   return (...args) => {
-    const recording = record("jacrev", f, args, [argnum]);
+    const recording = record("jacrev", f, args, [position]);
     const { tape, inputs, output } = recording;
     const results = (leaves(output) as Value[]).map((leaf) => primalOf(tape, leaf) as Value);
     const jacobians = results.map((result, o) => {
@@ -43,9 +44,9 @@ export function jacrev<A extends readonly unknown[] = Value[], R = Value>(
           input.primal,
         ),
       );
-      return withLeaves(args[argnum], perLeaf);
+      return withLeaves(args[position], perLeaf);
     });
     let next = 0;
-    return mapTree(output, () => jacobians[next++]) as Jacobian<R, A[0]>;
+    return mapTree(output, () => jacobians[next++]) as Jacobian<R, A[N]>;
   };
 }

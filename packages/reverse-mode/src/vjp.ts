@@ -134,6 +134,11 @@ export type Gradient<A extends readonly unknown[], N extends Argnums> = N extend
   ? A[N]
   : { -readonly [K in keyof N]: N[K] extends number ? A[N[K]] : never };
 
+/** The arguments of a gradient function: plain numbers may stand in those it differentiates with respect to. */
+export type GradArguments<A extends readonly unknown[], N extends Argnums> = LiftableArguments<
+  A,
+  N extends readonly (infer M extends number)[] ? M : N & number
+>;
 type Scalar = Value | number;
 
 /**
@@ -151,11 +156,11 @@ type Scalar = Value | number;
 export function valueAndGrad<A extends readonly unknown[] = Value[], const N extends Argnums = 0>(
   f: (...args: A) => Scalar,
   options?: GradOptions<N>,
-): (...args: LiftableArguments<A>) => [Value, Gradient<A, N>];
+): (...args: GradArguments<A, N>) => [Value, Gradient<A, N>];
 export function valueAndGrad<Aux, A extends readonly unknown[] = Value[], const N extends Argnums = 0>(
   f: (...args: A) => readonly [Scalar, Aux],
   options: AuxOptions<N>,
-): (...args: LiftableArguments<A>) => [[Value, Aux], Gradient<A, N>];
+): (...args: GradArguments<A, N>) => [[Value, Aux], Gradient<A, N>];
 export function valueAndGrad(
   f: (...args: never) => unknown,
   options: GradOptions | AuxOptions = {},
@@ -176,11 +181,11 @@ export function valueAndGrad(
 export function grad<A extends readonly unknown[] = Value[], const N extends Argnums = 0>(
   f: (...args: A) => Scalar,
   options?: GradOptions<N>,
-): (...args: LiftableArguments<A>) => Gradient<A, N>;
+): (...args: GradArguments<A, N>) => Gradient<A, N>;
 export function grad<Aux, A extends readonly unknown[] = Value[], const N extends Argnums = 0>(
   f: (...args: A) => readonly [Scalar, Aux],
   options: AuxOptions<N>,
-): (...args: LiftableArguments<A>) => [Gradient<A, N>, Aux];
+): (...args: GradArguments<A, N>) => [Gradient<A, N>, Aux];
 export function grad(
   f: (...args: never) => unknown,
   options: GradOptions | AuxOptions = {},
@@ -226,7 +231,10 @@ function differentiated(
     for (const kept of [value, ...leaves(untraced)]) if (kept instanceof Value) promote(kept, scopeDepth());
     const gradients = pullBack(recording, [value.onesLike()], true);
     let next = 0;
-    const perArgument = wanted.map((i) => mapTree(args[i], () => gradients[next++]));
+    const trees = args.map((arg, i) =>
+      wanted.includes(i) ? mapTree(arg, () => gradients[next++]) : undefined,
+    );
+    const perArgument = wanted.map((i) => trees[i]);
     const gradient = typeof argnums === "number" ? perArgument[0] : perArgument;
     return combine(hasAux ? [value, untraced] : value, gradient);
   };
