@@ -145,7 +145,7 @@ describe("vjp", () => {
     const [value, pullback] = vjp((x: Value) => ({ s: x.sin(), twice: [x.mul(2)] }), 0);
     expect(value.twice[0].item()).toBe(0);
     expect(pullback({ s: 1, twice: [10] })[0].item()).toBe(21);
-    expect(() => pullback({ s: 1, twice: [] } as never)).toThrow(/vjp: the cotangent has the structure/);
+    expect(() => pullback({ s: 1, twice: [] })).toThrow(/vjp: the cotangent has the structure/);
   });
 
   test("refuses cotangents of another shape or dtype", () => {

@@ -37,8 +37,13 @@ const loop2Right: Loop2 = (f, x, y, out) => {
   for (let i = 0; i < out.length; i++) out[i] = f(x[i], y[0]);
 };
 
-/** Computed in float64 and rounded once, to the dtype of the output. */
-function unary(f: F1): Kernel {
+/**
+ * The kernel of an elementwise primitive of one input, from a function of one number: computed in float64 and rounded
+ * once, to the dtype of the output.
+ *
+ * @example `jsBackend.kernels.set("cbrt", unaryKernel(Math.cbrt))`
+ */
+export function unaryKernel(f: F1): Kernel {
   const loop = ownCopy(loop1);
   return (inputs, output) => {
     const { buffer } = inputs[0];
@@ -49,7 +54,12 @@ function unary(f: F1): Kernel {
   };
 }
 
-function binary(f: F2, integer: F2 = f): Kernel {
+/**
+ * The kernel of an elementwise primitive of two inputs, which broadcast; `integer` serves int32, where it differs.
+ *
+ * @example `jsBackend.kernels.set("rem", binaryKernel((x, y) => x % y))`
+ */
+export function binaryKernel(f: F2, integer: F2 = f): Kernel {
   const loops = { same: ownCopy(loop2), left: ownCopy(loop2Left), right: ownCopy(loop2Right) };
   return (inputs, output) => {
     const [a, b] = inputs;
@@ -84,63 +94,63 @@ const where: Kernel = ([condition, x, y], output) => {
 
 const clamp: Kernel = (inputs, output, params) => {
   const { low, high } = params as { low: number; high: number };
-  return unary((x) => Math.min(Math.max(x, low), high))(inputs, output, params);
+  return unaryKernel((x) => Math.min(Math.max(x, low), high))(inputs, output, params);
 };
 
 const convert: Kernel = (inputs, output, params) =>
-  unary(output.dtype === "bool" ? (x) => (x !== 0 ? 1 : 0) : (x) => x)(inputs, output, params);
+  unaryKernel(output.dtype === "bool" ? (x) => (x !== 0 ? 1 : 0) : (x) => x)(inputs, output, params);
 
 const same: Kernel = ([x]) => x.buffer;
 
-const predicate = (f: (x: number, y: number) => boolean): Kernel => binary((x, y) => (f(x, y) ? 1 : 0));
+const predicate = (f: (x: number, y: number) => boolean): Kernel => binaryKernel((x, y) => (f(x, y) ? 1 : 0));
 
 /** Kernels of the elementwise primitives. */
 export const elementwise: Record<string, Kernel> = {
-  neg: unary((x) => -x),
-  abs: unary(Math.abs),
-  sign: unary(Math.sign),
-  floor: unary(Math.floor),
-  ceil: unary(Math.ceil),
-  round: unary(roundHalfEven),
-  exp: unary(Math.exp),
-  expm1: unary(Math.expm1),
-  log: unary(Math.log),
-  log1p: unary(Math.log1p),
-  tanh: unary(Math.tanh),
-  sigmoid: unary(sigmoid),
-  softplus: unary(softplus),
-  relu: unary((x) => Math.max(x, 0)),
-  sin: unary(Math.sin),
-  cos: unary(Math.cos),
-  tan: unary(Math.tan),
-  asin: unary(Math.asin),
-  acos: unary(Math.acos),
-  atan: unary(Math.atan),
-  sinh: unary(Math.sinh),
-  cosh: unary(Math.cosh),
-  asinh: unary(Math.asinh),
-  acosh: unary(Math.acosh),
-  atanh: unary(Math.atanh),
-  sqrt: unary(Math.sqrt),
-  rsqrt: unary((x) => 1 / Math.sqrt(x)),
-  square: unary((x) => x * x),
-  reciprocal: unary((x) => 1 / x),
-  erf: unary(erf),
-  not: unary((x) => (x ? 0 : 1)),
-  isFinite: unary((x) => (Number.isFinite(x) ? 1 : 0)),
+  neg: unaryKernel((x) => -x),
+  abs: unaryKernel(Math.abs),
+  sign: unaryKernel(Math.sign),
+  floor: unaryKernel(Math.floor),
+  ceil: unaryKernel(Math.ceil),
+  round: unaryKernel(roundHalfEven),
+  exp: unaryKernel(Math.exp),
+  expm1: unaryKernel(Math.expm1),
+  log: unaryKernel(Math.log),
+  log1p: unaryKernel(Math.log1p),
+  tanh: unaryKernel(Math.tanh),
+  sigmoid: unaryKernel(sigmoid),
+  softplus: unaryKernel(softplus),
+  relu: unaryKernel((x) => Math.max(x, 0)),
+  sin: unaryKernel(Math.sin),
+  cos: unaryKernel(Math.cos),
+  tan: unaryKernel(Math.tan),
+  asin: unaryKernel(Math.asin),
+  acos: unaryKernel(Math.acos),
+  atan: unaryKernel(Math.atan),
+  sinh: unaryKernel(Math.sinh),
+  cosh: unaryKernel(Math.cosh),
+  asinh: unaryKernel(Math.asinh),
+  acosh: unaryKernel(Math.acosh),
+  atanh: unaryKernel(Math.atanh),
+  sqrt: unaryKernel(Math.sqrt),
+  rsqrt: unaryKernel((x) => 1 / Math.sqrt(x)),
+  square: unaryKernel((x) => x * x),
+  reciprocal: unaryKernel((x) => 1 / x),
+  erf: unaryKernel(erf),
+  not: unaryKernel((x) => (x ? 0 : 1)),
+  isFinite: unaryKernel((x) => (Number.isFinite(x) ? 1 : 0)),
 
-  add: binary((x, y) => x + y),
-  sub: binary((x, y) => x - y),
-  mul: binary((x, y) => x * y, Math.imul),
-  strongMul: binary(strongProduct),
-  div: binary((x, y) => x / y),
-  pow: binary((x, y) => (x === 1 ? 1 : x ** y)), // 1 to any power is 1, NaN and Infinity included (IEEE 754 pow)
-  max: binary(Math.max),
-  min: binary(Math.min),
-  hypot: binary(Math.hypot),
-  atan2: binary(Math.atan2),
-  mod: binary(floorMod),
-  xlogy: binary((x, y) => (x === 0 && y === y ? 0 : x * Math.log(y))),
+  add: binaryKernel((x, y) => x + y),
+  sub: binaryKernel((x, y) => x - y),
+  mul: binaryKernel((x, y) => x * y, Math.imul),
+  strongMul: binaryKernel(strongProduct),
+  div: binaryKernel((x, y) => x / y),
+  pow: binaryKernel((x, y) => (x === 1 ? 1 : x ** y)), // 1 to any power is 1, NaN and Infinity included (IEEE 754 pow)
+  max: binaryKernel(Math.max),
+  min: binaryKernel(Math.min),
+  hypot: binaryKernel(Math.hypot),
+  atan2: binaryKernel(Math.atan2),
+  mod: binaryKernel(floorMod),
+  xlogy: binaryKernel((x, y) => (x === 0 && y === y ? 0 : x * Math.log(y))),
 
   eq: predicate((x, y) => x === y),
   ne: predicate((x, y) => x !== y),

@@ -66,5 +66,7 @@ export class JsBackend implements Backend {
   }
 }
 
+export { binaryKernel, unaryKernel } from "./elementwise.ts";
+
 /** The one instance that `cotangent` registers. */
 export const jsBackend: JsBackend = new JsBackend();

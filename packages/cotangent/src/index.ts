@@ -6,5 +6,5 @@ registerBackend(jsBackend);
 export * from "@cotangent/core";
 export * from "@cotangent/forward-mode";
 export * from "@cotangent/reverse-mode";
-export { jsBackend, JsBackend } from "@cotangent/backend-js";
+export { JsBackend, binaryKernel, jsBackend, unaryKernel } from "@cotangent/backend-js";
 export { type HvpComposition, hessian, hvp, jacobian } from "./both-modes.ts";
