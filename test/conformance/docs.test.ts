@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { compileFunction } from "node:vm";
 import { grad, tensor, withBackend } from "cotangent";
 import { describe, expect, test } from "vitest";
 import { cbrt } from "../examples/add-a-primitive.ts";
@@ -48,10 +49,7 @@ describe("README.md", () => {
       "const {$1} = cotangent;",
     );
     const printed: string[] = [];
-    const run = new Function("cotangent", "console", body.replaceAll(/\btype /g, "")) as (
-      c: unknown,
-      d: unknown,
-    ) => void;
+    const run = compileFunction(body.replaceAll(/\btype /g, ""), ["cotangent", "console"]);
     run(cotangent, { log: (line: string) => printed.push(line) });
     expect(expected).toHaveLength(4);
     expect(printed).toEqual(expected);

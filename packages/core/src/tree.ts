@@ -20,7 +20,8 @@ function isBranch(node: unknown): node is readonly unknown[] | Record<string, un
   if (typeof node !== "object" || node === null || node instanceof Value) return false;
   if (Array.isArray(node)) return true;
   const prototype: unknown = Object.getPrototypeOf(node);
-  return prototype === Object.prototype || prototype === null;
+  // Object.prototype, of whichever realm, is the prototype that has none itself.
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 /** All leaves, in order. `undefined` and `null` are no leaves. */

@@ -131,8 +131,8 @@ export interface AuxOptions<N extends Argnums = Argnums> extends Omit<GradOption
 
 /** The gradient's type: the selected argument's own tree, or an array of those. */
 export type Gradient<A extends readonly unknown[], N extends Argnums> = N extends number
-  ? A[N]
-  : { -readonly [K in keyof N]: N[K] extends number ? A[N[K]] : never };
+  ? Lifted<A[N]>
+  : { -readonly [K in keyof N]: N[K] extends number ? Lifted<A[N[K]]> : never };
 
 /** The arguments of a gradient function: plain numbers may stand in those it differentiates with respect to. */
 export type GradArguments<A extends readonly unknown[], N extends Argnums> = LiftableArguments<
