@@ -1,1 +1,10 @@
-console.log("The mode comparison is not written yet.");
+/** The mode comparison: `npx --yes pnpm@12 demo`, with `--help` for its options. */
+import { parseOptions } from "./options.ts";
+import { run } from "./run.ts";
+
+const options = parseOptions(process.argv.slice(2), {
+  out: (text) => void process.stdout.write(text),
+  err: (text) => void process.stderr.write(text),
+});
+if ("exitCode" in options) process.exitCode = options.exitCode;
+else await run(options);

@@ -1,0 +1,215 @@
+/** Measures every way to differentiate one problem. Runs under Node and in a browser. */
+import { type Backend, profile, withBackend } from "@cotangent/core";
+import { jsBackend } from "@cotangent/backend-js";
+import type { Elements, Problem, Way } from "../cases/problem.ts";
+import { extrapolatedDerivative, largest, largestDifference } from "./differences.ts";
+
+export interface Effort {
+  /** The median. */
+  readonly milliseconds: number;
+  readonly repeats: number;
+  /** The quartiles of the repeated timings. */
+  readonly quartiles: readonly [number, number];
+}
+
+/** A figure of a way, as a function of its passes: the same for each pass, plus what they have in common. */
+export interface Cost {
+  readonly common: number;
+  readonly perPass: number;
+}
+
+export interface Measurement extends Effort {
+  readonly way: string;
+  readonly gives: Way["gives"];
+  readonly passes: number;
+  /** How many of the passes a timed run had. Where fewer than all, the time is scaled up from two run lengths. */
+  readonly timedPasses: number;
+  readonly evaluations: number;
+  readonly flops: number;
+  readonly bytesMoved: number;
+  readonly peakLiveBytes: number;
+  /** The largest error relative to the largest element of the derivative, over the passes that were run. */
+  readonly error: number;
+  readonly costs: { readonly evaluations: Cost; readonly flops: Cost };
+}
+
+/** How well the reference itself agrees with extrapolated differences, relative to the largest element. */
+export interface ReferenceCheck {
+  readonly error: number;
+  /** What those differences can tell at best. */
+  readonly errorEstimate: number;
+}
+
+export interface Point {
+  readonly size: number;
+  readonly n: number;
+  readonly m: number;
+  readonly check: ReferenceCheck;
+  readonly measurements: readonly Measurement[];
+}
+
+/** How long to measure. */
+export interface Patience {
+  /** The longest that one timed run of a way may take, about; a way that takes longer is timed on some of its passes. */
+  readonly millisecondsPerRun: number;
+  readonly rounds: number;
+}
+
+export const fullPatience: Patience = { millisecondsPerRun: 80, rounds: 7 };
+export const quickPatience: Patience = { millisecondsPerRun: 15, rounds: 3 };
+
+/**
+ * Measures all ways of the problem that `build` makes on a backend, against the derivative by hand in float64.
+ * Awaits `pause` between runs.
+ */
+export async function measure(
+  build: () => Problem,
+  size: number,
+  backend: Backend,
+  patience: Patience,
+  pause: () => Promise<void>,
+): Promise<Point> {
+  const exact = withBackend(jsBackend, build);
+  const reference = withBackend(jsBackend, () => wayNamed(exact, "manual").run([0])[0]);
+  const check = withBackend(jsBackend, () => checkReference(exact, reference));
+  await pause();
+
+  const problem = withBackend(backend, build);
+  const subjects = problem.ways.map((way) =>
+    withBackend(backend, () => prepare(way, problem, reference, patience)),
+  );
+  // Rounds in turn, so that whatever else the machine does falls on all ways alike.
+  for (let round = 0; round < patience.rounds; round++) {
+    for (const subject of subjects) {
+      withBackend(backend, () => timeOnce(subject));
+      // oxlint-disable-next-line no-await-in-loop -- one timing at a time
+      await pause();
+    }
+  }
+  return { size, n: problem.n, m: problem.m, check, measurements: subjects.map(summary) };
+}
+
+export function wayNamed({ ways }: Problem, name: string): Way {
+  const way = ways.find((candidate) => candidate.name === name);
+  if (way === undefined) throw new Error(`No way is named ${name}.`);
+  return way;
+}
+
+/** The derivative by hand along a direction, against extrapolated differences. */
+function checkReference({ along, direction, times }: Problem, reference: Elements): ReferenceCheck {
+  const { derivative, errorEstimate } = extrapolatedDerivative((t) => along(direction, t));
+  const scale = largest(derivative);
+  return {
+    error: largestDifference(times(reference), derivative) / scale,
+    errorEstimate: errorEstimate / scale,
+  };
+}
+
+interface Subject {
+  readonly way: Way;
+  /** The passes of a timed run. */
+  readonly passes: readonly number[];
+  /** How often a run is repeated within one timing, so that the clock can resolve it. */
+  readonly inner: number;
+  readonly figures: Omit<Measurement, keyof Effort | "way" | "gives" | "passes" | "timedPasses">;
+  readonly milliseconds: { readonly one: number[]; readonly all: number[] };
+}
+
+/** Counts, judges and warms up one way, and decides how much of it to time. */
+function prepare(way: Way, problem: Problem, reference: Elements, patience: Patience): Subject {
+  const { passes } = way;
+  const one = profile(() => way.run([0]));
+  const two = passes > 1 ? profile(() => way.run([0, passes - 1])) : one;
+  const cost = (figure: "evaluations" | "flops" | "bytesMoved"): Cost => ({
+    common: 2 * one[figure] - two[figure],
+    perPass: two[figure] - one[figure],
+  });
+  const total = ({ common, perPass }: Cost): number => (passes > 1 ? common + passes * perPass : common);
+  const [evaluations, flops, bytesMoved] = [cost("evaluations"), cost("flops"), cost("bytesMoved")];
+
+  const estimate = milliseconds(() => way.run([0]));
+  const affordable = Math.floor(patience.millisecondsPerRun / Math.max(estimate, 1e-3));
+  const timed = spread(Math.min(passes, Math.max(4, affordable)), passes);
+  const found = way.run(timed);
+  const whole = milliseconds(() => way.run(timed));
+  return {
+    way,
+    passes: timed,
+    inner: Math.max(1, Math.min(100, Math.ceil(2 / Math.max(whole, 1e-3)))),
+    figures: {
+      evaluations: total(evaluations),
+      flops: total(flops),
+      bytesMoved: total(bytesMoved),
+      peakLiveBytes: Math.max(one.peakLiveBytes, two.peakLiveBytes),
+      error: relativeError(way, timed, found, reference, problem),
+      costs: { evaluations, flops },
+    },
+    milliseconds: { one: [], all: [] },
+  };
+}
+
+/** `count` of the numbers 0 ... passes - 1, evenly spread from the first to the last. */
+function spread(count: number, passes: number): number[] {
+  if (count === 1) return [0];
+  return Array.from({ length: count }, (_, i) => Math.round((i * (passes - 1)) / (count - 1)));
+}
+
+function relativeError(
+  way: Way,
+  passes: readonly number[],
+  found: readonly Elements[],
+  reference: Elements,
+  { n }: Problem,
+): number {
+  let error = 0;
+  passes.forEach((pass, p) => {
+    const elements = found[p];
+    const start = way.gives === "row" ? pass * n : way.gives === "column" ? pass : 0;
+    const stride = way.gives === "column" ? n : 1;
+    for (let i = 0; i < elements.length; i++) {
+      error = Math.max(error, Math.abs(elements[i] - reference[start + i * stride]));
+    }
+  });
+  return error / largest(reference);
+}
+
+function milliseconds(body: () => void): number {
+  const start = performance.now();
+  body();
+  return performance.now() - start;
+}
+
+function timeOnce({ way, passes, inner, milliseconds: times }: Subject): void {
+  const perRun = (which: readonly number[]): number =>
+    milliseconds(() => {
+      for (let i = 0; i < inner; i++) way.run(which);
+    }) / inner;
+  times.all.push(perRun(passes));
+  if (passes.length < way.passes) times.one.push(perRun(passes.slice(0, 1)));
+}
+
+function summary({ way, passes, figures, milliseconds: { one, all } }: Subject): Measurement {
+  const scaled = all.map((time, round) => {
+    if (passes.length === way.passes) return time;
+    const perPass = (time - one[round]) / (passes.length - 1);
+    return one[round] + perPass * (way.passes - 1);
+  });
+  return {
+    way: way.name,
+    gives: way.gives,
+    passes: way.passes,
+    timedPasses: passes.length,
+    milliseconds: quantile(scaled, 0.5),
+    quartiles: [quantile(scaled, 0.25), quantile(scaled, 0.75)],
+    repeats: scaled.length,
+    ...figures,
+  };
+}
+
+/** By linear interpolation between the sorted values. */
+export function quantile(values: readonly number[], q: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = q * (sorted.length - 1);
+  const low = Math.floor(at);
+  return sorted[low] + (at - low) * (sorted[Math.min(low + 1, sorted.length - 1)] - sorted[low]);
+}
