@@ -59,6 +59,11 @@ export interface Facts<P> {
   readonly kinks?: readonly Kink[];
   /** The primitive in terms of others, for backends without a kernel for it. */
   readonly decompose?: (inputs: readonly Value[], params: P) => Value;
+  /**
+   * The primitive applied to many inputs at once: those marked in `batched` have a batch axis in front, and so has the
+   * result. Nothing calls it yet.
+   */
+  readonly batch?: (inputs: readonly Value[], batched: readonly boolean[], params: P) => Value;
 }
 
 /** The rules, in the form in which they were stated. Only `written` rules are two statements that test each other. */
@@ -115,6 +120,9 @@ export interface Primitive {
   readonly sample: (draw: Draw) => Sample;
   readonly kinks: readonly Kink[];
   readonly decompose: ((inputs: readonly Value[], params: Params) => Value) | undefined;
+  readonly batch:
+    | ((inputs: readonly Value[], batched: readonly boolean[], params: Params) => Value)
+    | undefined;
 }
 
 /** The bit of the output in `Primitive.residuals`. */
@@ -151,6 +159,7 @@ function register<P>(statement: Statement<P>): Primitive {
     elementwise: false,
     kinks: [],
     decompose: undefined,
+    batch: undefined,
     ...statement,
   } as unknown as Primitive;
   registry.set(name, primitive);

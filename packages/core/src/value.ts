@@ -3,12 +3,14 @@ import type { Backend } from "./backend.ts";
 import type { DType } from "./dtype.ts";
 import { EscapedTracerError, ShapeError, fail } from "./errors.ts";
 import type { Params, Primitive } from "./primitive.ts";
+import type { Methods } from "./ops/methods.ts";
 import type { NestedArray, Tensor, TypedArray } from "./tensor.ts";
 
 /**
  * What every op takes and gives. A concrete value is a `Tensor` (level 0); a traced one belongs to a transformation
  * in progress. The op functions are methods too (`add(x, y)` is `x.add(y)`); ops/methods.ts puts them here.
  */
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the interface below is filled at load time
 export abstract class Value {
   readonly aval: Aval;
   /** The level of the transformation that this value belongs to: 0 for a tensor, more the further in. */
@@ -77,6 +79,10 @@ export abstract class Value {
     return hint === "string" ? this.toString() : this.item();
   }
 }
+
+// The op functions as methods, which ops/methods.ts defines.
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging, typescript/no-empty-object-type -- as above
+export interface Value extends Methods {}
 
 /** A transformation in progress: it interprets each primitive that is applied to one of its own values. */
 export interface Trace {

@@ -23,43 +23,41 @@ type Unary = Record<keyof typeof unaryMethods, () => Value>;
 type Binary = Record<keyof typeof binaryMethods, (y: Operand) => Value>;
 type Reduce = Record<keyof typeof reductionMethods, (options?: ReductionOptions) => Value>;
 
-declare module "../value.ts" {
-  // oxlint-disable-next-line typescript/no-empty-object-type, typescript/no-unsafe-declaration-merging
-  interface Value extends Unary, Binary, Reduce {
-    clamp(low: Operand, high: Operand): Value;
-    astype(dtype: DType): Value;
-    stopGradient(): Value;
-    reshape(shape: Shape): Value;
-    transpose(permutation?: readonly number[]): Value;
-    broadcastTo(shape: Shape): Value;
-    concatenate(others: readonly Operand[], axis?: number): Value;
-    split(parts: number | readonly number[], axis?: number): Value[];
-    slice(begin: readonly number[], end?: readonly number[], strides?: readonly number[]): Value;
-    at(index: number, axis?: number): Value;
-    pad(widths: readonly (readonly [number, number])[], value?: number): Value;
-    flip(axis?: number | readonly number[]): Value;
-    expandDims(axis: number): Value;
-    squeeze(axis?: number | readonly number[]): Value;
-    variance(options?: ReductionOptions & { readonly correction?: number }): Value;
-    cumsum(axis?: number, options?: { readonly reverse?: boolean }): Value;
-    cumprod(axis?: number): Value;
-    argmax(axis?: number): Value;
-    argmin(axis?: number): Value;
-    softmax(axis?: number): Value;
-    logSoftmax(axis?: number): Value;
-    matmul(y: Value): Value;
-    dot(y: Value): Value;
-    outer(y: Value): Value;
-    trace(): Value;
-    take(indices: Value | readonly number[], axis?: number): Value;
-    scatterAdd(indices: Value | readonly number[], updates: Value, axis?: number): Value;
-    /** Zeros (a concrete tensor) in this value's shape and dtype. */
-    zerosLike(): Value;
-    /** Ones (a concrete tensor) in this value's shape and dtype. */
-    onesLike(): Value;
-    /** A concrete tensor on this value's backend with every element the same. */
-    constant(value: number, aval: Aval): Value;
-  }
+/** The methods that every value has. */
+export interface Methods extends Unary, Binary, Reduce {
+  clamp(low: Operand, high: Operand): Value;
+  astype(dtype: DType): Value;
+  stopGradient(): Value;
+  reshape(shape: Shape): Value;
+  transpose(permutation?: readonly number[]): Value;
+  broadcastTo(shape: Shape): Value;
+  concatenate(others: readonly Operand[], axis?: number): Value;
+  split(parts: number | readonly number[], axis?: number): Value[];
+  slice(begin: readonly number[], end?: readonly number[], strides?: readonly number[]): Value;
+  at(index: number, axis?: number): Value;
+  pad(widths: readonly (readonly [number, number])[], value?: number): Value;
+  flip(axis?: number | readonly number[]): Value;
+  expandDims(axis: number): Value;
+  squeeze(axis?: number | readonly number[]): Value;
+  variance(options?: ReductionOptions & { readonly correction?: number }): Value;
+  cumsum(axis?: number, options?: { readonly reverse?: boolean }): Value;
+  cumprod(axis?: number): Value;
+  argmax(axis?: number): Value;
+  argmin(axis?: number): Value;
+  softmax(axis?: number): Value;
+  logSoftmax(axis?: number): Value;
+  matmul(y: Value): Value;
+  dot(y: Value): Value;
+  outer(y: Value): Value;
+  trace(): Value;
+  take(indices: Value | readonly number[], axis?: number): Value;
+  scatterAdd(indices: Value | readonly number[], updates: Value, axis?: number): Value;
+  /** Zeros (a concrete tensor) in this value's shape and dtype. */
+  zerosLike(): Value;
+  /** Ones (a concrete tensor) in this value's shape and dtype. */
+  onesLike(): Value;
+  /** A concrete tensor on this value's backend with every element the same. */
+  constant(value: number, aval: Aval): Value;
 }
 
 const unaryMethods = { ...unary, not: comparison.not, isFinite: comparison.isFinite, sinc };
