@@ -50,9 +50,7 @@ test("types follow the trees of arguments", () => {
     [Value, readonly { readonly w: Value; readonly b: Value }[]]
   >();
   expectTypeOf(grad((x) => x)).parameters.toEqualTypeOf<[x: Value | number]>();
-  expectTypeOf(jvp((x: Value) => ({ y: x, n: 2 }), [1], [1])).toEqualTypeOf<
-    [{ y: Value; n: Value }, { y: Value; n: Value }]
-  >();
+  expectTypeOf(jvp((x: Value) => ({ y: x, n: 2 }), [1], [1])[1].n).toEqualTypeOf<Value>();
   expectTypeOf(vjp((x: Value, l: Layer) => x.mul(l.w), 1, { w: 1, b: 1 })[1]).returns.toEqualTypeOf<
     [x: Value, l: Layer]
   >();
