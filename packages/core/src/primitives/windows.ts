@@ -145,10 +145,10 @@ function eachOffset(padded: Shape, params: PoolParams): { begin: number[]; end: 
 /** Which elements of the patches attain their window's maximum, among those that are no padding; and 1 / how many. */
 function winners(x: Value, output: Value, params: PoolParams): { mask: Value; share: Value } {
   const [n, oh, ow, c] = output.shape;
-  const real = patches(x.onesLike(), params).gt(0);
+  const inImage = patches(x.onesLike(), params).gt(0);
   const mask = patches(x, params)
     .eq(output.reshape([n, oh, ow, 1, c]))
-    .and(real);
+    .and(inImage);
   return { mask, share: mask.astype(x.dtype).sum({ axis: 3 }).reciprocal() };
 }
 
