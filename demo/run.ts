@@ -19,7 +19,7 @@ import { crossoverTable, sweepTables, trainingTable } from "./report/tables.ts";
 import { type Training, type TrainingOptions, train } from "./train.ts";
 
 const fullTraining: TrainingOptions = { epochs: 6, batch: 50, learningRate: 0.1, momentum: 0.9 };
-const quickTraining: TrainingOptions = { ...fullTraining, epochs: 1 };
+const quickTraining: TrainingOptions = { ...fullTraining, epochs: 3 };
 const heldOut = 2000;
 /** More than the largest problem needs. */
 const digitsToCompareOn = 512;

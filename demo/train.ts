@@ -8,6 +8,7 @@ const hidden = 32;
 export interface TrainingOptions {
   readonly epochs: number;
   readonly batch: number;
+  /** At the first step; it falls to zero on a straight line. */
   readonly learningRate: number;
   readonly momentum: number;
 }
@@ -101,17 +102,19 @@ export async function train(
   for (let epoch = 1; epoch <= epochs; epoch++) {
     const order = shuffled(training.labels.length, 100 + epoch);
     for (let b = 0; b < batches; b++) {
+      const done = ((epoch - 1) * batches + b) / (epochs * batches);
+      const rate = learningRate * (1 - done);
       const before = [parameters, velocity];
       [parameters, velocity] = tidy(() => {
         const { rows, labels } = asTensors(pick(training, order.subarray(b * batch, (b + 1) * batch)));
         const [value, slope] = gradient(parameters, rows, labels);
         batchLosses.push(value.item());
-        const next = perParameter((name) => velocity[name].mul(momentum).sub(slope[name].mul(learningRate)));
+        const next = perParameter((name) => velocity[name].mul(momentum).sub(slope[name].mul(rate)));
         return [perParameter((name) => parameters[name].add(next[name])), next];
       });
       for (const old of before) for (const name of names) old[name].concrete().dispose();
       // oxlint-disable-next-line no-await-in-loop -- lets the screen be drawn
-      await progress(((epoch - 1) * batches + b + 1) / (epochs * batches), history.at(-1));
+      await progress(done, history.at(-1));
     }
     const recent = batchLosses.slice(-batches);
     history.push({

@@ -116,7 +116,8 @@ interface Advantage {
 function crossing(curve: readonly Advantage[]): number | null {
   for (let i = curve.length - 1; i > 0; i--) {
     const [a, b] = [curve[i - 1], curve[i]];
-    if (Math.sign(a.log) === Math.sign(b.log)) continue;
+    // Equal costs at one end of the curve are no change of sides.
+    if (Math.abs(a.log) < 1e-9 || Math.sign(a.log) === Math.sign(b.log)) continue;
     const weight = a.log / (a.log - b.log);
     return Math.exp(Math.log(a.size) + weight * (Math.log(b.size) - Math.log(a.size)));
   }

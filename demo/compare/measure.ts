@@ -53,10 +53,12 @@ export interface Patience {
   /** The longest that one timed run of a way may take, about; a way that takes longer is timed on some of its passes. */
   readonly millisecondsPerRun: number;
   readonly rounds: number;
+  /** How long each way runs before it is timed, at least, so that it has been compiled. */
+  readonly warmUpMilliseconds: number;
 }
 
-export const fullPatience: Patience = { millisecondsPerRun: 80, rounds: 7 };
-export const quickPatience: Patience = { millisecondsPerRun: 15, rounds: 3 };
+export const fullPatience: Patience = { millisecondsPerRun: 80, rounds: 7, warmUpMilliseconds: 100 };
+export const quickPatience: Patience = { millisecondsPerRun: 15, rounds: 3, warmUpMilliseconds: 25 };
 
 /**
  * Measures all ways of the problem that `build` makes on a backend, against the derivative by hand in float64.
@@ -105,6 +107,9 @@ function checkReference({ along, direction, times }: Problem, reference: Element
   };
 }
 
+/** The least that one timing should take: a browser's clock may tick in tenths of milliseconds. */
+const timingMilliseconds = 3;
+
 interface Subject {
   readonly way: Way;
   /** The passes of a timed run. */
@@ -131,11 +136,17 @@ function prepare(way: Way, problem: Problem, reference: Elements, patience: Pati
   const affordable = Math.floor(patience.millisecondsPerRun / Math.max(estimate, 1e-3));
   const timed = spread(Math.min(passes, Math.max(4, affordable)), passes);
   const found = way.run(timed);
-  const whole = milliseconds(() => way.run(timed));
+  let whole = 0;
+  for (let spent = 0; spent < patience.warmUpMilliseconds; spent += whole) {
+    whole = Math.max(
+      milliseconds(() => way.run(timed)),
+      1e-3,
+    );
+  }
   return {
     way,
     passes: timed,
-    inner: Math.max(1, Math.min(100, Math.ceil(2 / Math.max(whole, 1e-3)))),
+    inner: Math.max(1, Math.min(500, Math.ceil(timingMilliseconds / whole))),
     figures: {
       evaluations: total(evaluations),
       flops: total(flops),

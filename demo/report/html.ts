@@ -1,16 +1,22 @@
 /** The report: one HTML file that needs nothing else. */
-import type { Point } from "../compare/measure.ts";
 import type { SweepResult } from "../compare/run.ts";
 import { conclusions, describeCrossover, headline } from "./conclusions.ts";
 import * as show from "./format.ts";
-import { type PlotSize, colours, figurePlot, trainingPlots, waysOf } from "./plots.ts";
+import {
+  type FigureAxis,
+  type PlotSize,
+  colours,
+  errorOf,
+  figurePlot,
+  otherAxes,
+  timeAxis,
+  trainingPlots,
+  waysOf,
+} from "./plots.ts";
 import type { Result } from "./result.ts";
 
-const large: PlotSize = { width: 500, height: 300 };
-const small: PlotSize = { width: 390, height: 250 };
-
-/** Below this a relative error cannot be seen: differences of zero are drawn here, since a logarithm has no zero. */
-const errorFloor = 1e-17;
+const panel: PlotSize = { width: 396, height: 260 };
+const wide: PlotSize = { width: 600, height: 300 };
 
 export function html(result: Result): string {
   const onJs = result.sweeps.filter(({ backend }) => backend === "js");
@@ -33,6 +39,11 @@ ${overview(onJs)}
 <ul>${onJs.map((sweep) => `<li><b>${text(sweep.title)}.</b> ${text(headline(sweep))}</li>`).join("\n")}</ul>
 ${crossovers(result)}
 <h2>On the CPU: backend js, float64</h2>
+<p>Six pictures for each function, all over its size. <b>Time</b> and <b>evaluations</b> rise together while tensors are small,
+time and <b>FLOPs</b> once they are large. <b>Peak live bytes</b> show what reverse mode pays for its speed: it keeps what forward mode
+forgets. <b>Bytes moved</b> are all inputs read and outputs written. <b>Accuracy</b> sets the two modes, exact but for rounding, apart from
+differences, which lose about half of the digits; the derivative by hand is the reference, so its own dots show how closely extrapolated
+differences confirm it.</p>
 ${onJs.map(section).join("\n")}
 <h2>On WebGL</h2>
 ${webgl(result)}
@@ -71,22 +82,19 @@ function legend(ways: readonly string[], timing: boolean): string {
   return `<div class="legend">${swatches.join("")}</div>`;
 }
 
-const timePlot = (sweep: SweepResult, size: PlotSize): string =>
-  figurePlot(sweep, "Time", "time (ms)", ({ milliseconds }) => milliseconds, { size, timing: true });
-
 /** The picture for those who look at one only. */
 function overview(sweeps: readonly SweepResult[]): string {
   const jacobians = sweeps.filter((sweep) => sweep.case !== "hvp");
   const products = sweeps.filter((sweep) => sweep.case === "hvp");
-  const panel = (sweep: SweepResult): string =>
-    `<figure><figcaption>${text(sweep.title)}</figcaption>${timePlot(sweep, small)}${
+  const show = (sweep: SweepResult): string =>
+    `<figure><figcaption>${text(sweep.title)}</figcaption>${figurePlot(sweep, timeAxis, panel)}${
       sweep.case === "hvp" ? legend(waysOf(sweep).ways, false) : ""
     }</figure>`;
   const shared = jacobians.length > 0 ? legend(waysOf(jacobians[0]).ways, true) : "";
   return `<section id="overview">
 <h2>Time for a whole derivative, as the problem grows</h2>
 ${shared}
-<div class="panels three">${[...jacobians, ...products].map(panel).join("\n")}</div>
+<div class="panels three">${[...jacobians, ...products].map(show).join("\n")}</div>
 </section>
 <p>Each panel shows one function, of ever more inputs (n) or outputs (m); both axes are logarithmic, so a way that costs
 one pass per input or output rises as a straight line. Where lines cross, the better choice changes: left of the solid rule one of
@@ -122,29 +130,20 @@ near one of the two predictions, or between them.</p>`;
 
 function section(sweep: SweepResult): string {
   const { ways } = waysOf(sweep);
-  const plot = (title: string, label: string, value: Parameters<typeof figurePlot>[3]): string =>
-    `<figure><figcaption>${title}</figcaption>${figurePlot(sweep, title, label, value, { size: large })}</figure>`;
+  const figure = (axis: FigureAxis): string =>
+    `<figure><figcaption>${axis.title}</figcaption>${figurePlot(sweep, axis, panel)}</figure>`;
   return `<section class="sweep" id="${sweep.id}-${sweep.backend}">
 <h3>${text(sweep.title)} <small>${text(sweep.backend)}, ${sweep.dtype}</small></h3>
 <p>${text(sweep.about)}</p>
 ${legend(ways, true)}
-<div class="panels two">
-<figure><figcaption>Time</figcaption>${timePlot(sweep, large)}</figure>
-${plot("Primitive evaluations", "evaluations", ({ evaluations }) => evaluations)}
-${plot("Floating-point operations", "FLOPs", ({ flops }) => flops)}
-${plot("Peak live bytes", "bytes", ({ peakLiveBytes }) => Math.max(1, peakLiveBytes))}
-${plot("Accuracy", "max error, relative to the largest element", (found, point) => Math.max(errorFloor, errorOf(sweep, point, found)))}
+<div class="panels three">
+${[timeAxis, ...otherAxes].map(figure).join("\n")}
 </div>
 <ul>${conclusions(sweep)
     .map((sentence) => `<li>${text(sentence)}</li>`)
     .join("\n")}</ul>
 <details><summary>All figures</summary>${figures(sweep)}</details>
 </section>`;
-}
-
-/** In float64 the derivative by hand is the reference, so it is judged by extrapolated differences instead. */
-function errorOf(sweep: SweepResult, point: Point, { way, error }: Point["measurements"][number]): number {
-  return way === "manual" && sweep.dtype === "float64" ? point.check.error : error;
 }
 
 function figures(sweep: SweepResult): string {
@@ -202,13 +201,13 @@ function webgl({ webgl: found }: Result): string {
 }
 
 function training({ training: found, digits }: Result): string {
-  const { loss, accuracy } = trainingPlots(found, large);
+  const { loss, accuracy } = trainingPlots(found, wide);
   const final = found.epochs[found.epochs.length - 1];
   const { batch, learningRate, momentum } = found.options;
   return `<section id="training"><h2>A classifier, trained</h2>
 <p>A network of ${found.layers.join("-")} units (${found.parameters.toLocaleString("en")} parameters) learns from
 ${found.trainingDigits.toLocaleString("en")} of ${text(digits.source)}: stochastic gradient descent with batches of ${batch}, learning
-rate ${learningRate} and momentum ${momentum}, each step one <code>valueAndGrad</code> inside <code>tidy</code>. After ${found.epochs.length}
+rate from ${learningRate} down to 0 and momentum ${momentum}, each step one <code>valueAndGrad</code> inside <code>tidy</code>. After ${found.epochs.length}
 epochs, ${show.round3(found.seconds)} s, it names <b>${show.percent(final.testAccuracy)}</b> of
 ${found.testDigits.toLocaleString("en")} held-out digits rightly.</p>
 <div class="panels two">
@@ -226,9 +225,10 @@ hollow dots, and "≈" in the terminal. Each pass ends with its result on the ho
 Both are exact counts, the same on every run.</li>
 <li><b>Peak live bytes</b> are those of all computed tensors that must be held at once, each from its evaluation to its last use. Inputs
 and constants are not counted, since every way needs them. It is what reverse mode pays with: it holds the intermediate values
-until the sweep comes back to them.</li>
+until the sweep comes back to them. A way that goes in passes hands each row or column over as it is found; the derivative by hand
+holds all of it at once.</li>
 <li><b>Error</b> is the largest difference from the derivative by hand in float64, over the largest element of that. The derivative by
-hand is itself judged by extrapolated central differences (Ridders' method) along a random direction. An error of exactly 0 is
+hand (black) is itself judged by extrapolated central differences (Ridders' method) along a random direction. An error of exactly 0 is
 drawn at 1e-17.</li>
 <li><b>Numerical</b> means central differences, with the step at which rounding and truncation balance.</li>
 <li>The <b>cost model</b> takes the counts of the two smallest problems: what a pass costs, and what all passes share. It takes both to grow on
@@ -238,7 +238,7 @@ a straight line, and multiplies by n passes or m sweeps.</li>
 const css = `
 :root { color-scheme: light; }
 body { margin: 0; background: white; color: #1a1a1a; font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "Open Sans", sans-serif; }
-main { max-width: 1240px; margin: 0 auto; padding: 24px; }
+main { max-width: 1250px; margin: 0 auto; padding: 24px; }
 h1 { font-size: 34px; margin: 12px 0; }
 h2 { font-size: 25px; margin: 44px 0 10px; border-bottom: 1px solid #ddd; padding-bottom: 4px; }
 h3 { font-size: 20px; margin: 36px 0 6px; }
@@ -253,7 +253,7 @@ p, ul { max-width: 95ch; }
 .legend i.rule { width: 22px; height: 0; border-radius: 0; border-top: 2px solid #555; vertical-align: 4px; }
 .legend i.dashed { border-top-style: dashed; }
 .panels { display: grid; gap: 14px 24px; }
-.panels.two { grid-template-columns: repeat(auto-fit, minmax(480px, 1fr)); }
+.panels.two { grid-template-columns: repeat(auto-fit, minmax(540px, 1fr)); }
 .panels.three { grid-template-columns: repeat(auto-fit, minmax(370px, 1fr)); }
 #overview { padding: 1px 0 10px; background: white; }
 #overview figcaption { min-height: 2.9em; display: flex; align-items: end; }

@@ -2,10 +2,11 @@
 import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";
 import { rivals, sizeOf } from "../compare/cost-model.ts";
-import type { Measurement } from "../compare/measure.ts";
+import type { Measurement, Point } from "../compare/measure.ts";
 import type { SweepResult } from "../compare/run.ts";
 import type { Training } from "../train.ts";
 import { crossoverOf } from "./conclusions.ts";
+import { count } from "./format.ts";
 
 const { document } = parseHTML("<!doctype html><html><body></body></html>");
 
@@ -22,9 +23,67 @@ export const colours: Readonly<Record<string, string>> = {
   "differences of gradients": "#009e73",
 };
 
+const frame = {
+  document,
+  marginLeft: 60,
+  marginBottom: 42,
+  marginTop: 30,
+  marginRight: 22,
+  style: { fontSize: "12px", background: "white" },
+};
+
 export interface PlotSize {
   readonly width: number;
   readonly height: number;
+}
+
+/** What stands on the vertical axis. */
+export interface FigureAxis {
+  readonly title: string;
+  readonly unit: string;
+  readonly value: (measurement: Measurement, point: Point, sweep: SweepResult) => number;
+  readonly tick: (value: number) => string;
+}
+
+/** Below this an error is drawn at this: a logarithm has no zero. */
+const errorFloor = 1e-17;
+
+const plain = (value: number): string => value.toLocaleString("en", { maximumSignificantDigits: 3 });
+const short = (value: number): string => count(value).replace(" ", "");
+
+export const timeAxis: FigureAxis = {
+  title: "Time",
+  unit: "time (ms)",
+  value: ({ milliseconds }) => milliseconds,
+  tick: plain,
+};
+
+export const otherAxes: readonly FigureAxis[] = [
+  {
+    title: "Primitive evaluations",
+    unit: "evaluations",
+    value: ({ evaluations }) => evaluations,
+    tick: short,
+  },
+  { title: "Floating-point operations", unit: "FLOPs", value: ({ flops }) => flops, tick: short },
+  {
+    title: "Peak live bytes",
+    unit: "bytes",
+    value: ({ peakLiveBytes }) => Math.max(1, peakLiveBytes),
+    tick: short,
+  },
+  { title: "Bytes moved", unit: "bytes", value: ({ bytesMoved }) => bytesMoved, tick: short },
+  {
+    title: "Accuracy",
+    unit: "largest error / largest element",
+    value: (measurement, point, sweep) => Math.max(errorFloor, errorOf(sweep, point, measurement)),
+    tick: (value) => value.toExponential(),
+  },
+];
+
+/** In float64 the derivative by hand is the reference, so extrapolated differences judge it instead. */
+export function errorOf({ dtype }: SweepResult, { check }: Point, { way, error }: Measurement): number {
+  return way === "manual" && dtype === "float64" ? check.error : error;
 }
 
 interface Mark {
@@ -34,51 +93,48 @@ interface Mark {
   readonly scaled: boolean;
 }
 
+/** Lines that often coincide with others are dashed, so that both can be seen. */
+const dashed: ReadonlySet<string> = new Set([
+  "numerical",
+  "differences of gradients",
+  "reverse-over-reverse",
+]);
+
 /** One figure of all ways over the size of the problem, both axes logarithmic. */
-export function figurePlot(
-  sweep: SweepResult,
-  title: string,
-  yLabel: string,
-  value: (measurement: Measurement, point: SweepResult["points"][number]) => number,
-  { size, timing = false }: { readonly size: PlotSize; readonly timing?: boolean },
-): string {
+export function figurePlot(sweep: SweepResult, axis: FigureAxis, size: PlotSize): string {
+  const timing = axis === timeAxis;
   const marks: Mark[] = sweep.points.flatMap((point) =>
     point.measurements.map((measurement) => ({
       size: sizeOf(sweep.varies, point),
-      value: value(measurement, point),
+      value: axis.value(measurement, point, sweep),
       way: measurement.way,
       scaled: timing && measurement.timedPasses < measurement.passes,
     })),
   );
   const ways = [...new Set(marks.map(({ way }) => way))];
   const sizes = [...new Set(marks.map((mark) => mark.size))];
+  const values = marks.map(({ value }) => value);
+  const range = [Math.min(...values) / 1.4, Math.max(...values) * 1.4] as const;
+  const line = (data: readonly Mark[], strokeDasharray: string): Plot.Markish =>
+    Plot.lineY(data, { x: "size", y: "value", stroke: "way", strokeWidth: 2, strokeDasharray });
   return svg(
     Plot.plot({
       ...size,
-      document,
-      marginLeft: 64,
-      marginBottom: 42,
-      marginTop: 34,
-      marginRight: 20,
-      style: { fontSize: "12px", background: "white" },
-      x: {
-        type: "log",
-        label: `${xLabel(sweep)} →`,
-        ticks: thinned(sizes),
-        tickFormat: "d",
-        labelAnchor: "center",
-      },
-      y: {
-        type: "log",
-        label: `↑ ${yLabel}`,
-        grid: true,
-        tickFormat: "~s",
-        ...(title === "Accuracy" && { tickFormat: "~e" }),
-      },
+      ...frame,
+      x: { type: "log" },
+      y: { type: "log", domain: range },
       color: { domain: ways, range: ways.map((way) => colours[way]) },
       marks: [
+        ...axes(thinned(sizes), plain, `${xLabel(sweep)} →`, roundValues(range), axis.tick, `↑ ${axis.unit}`),
         ...(timing ? crossoverRules(sweep, sizes) : []),
-        Plot.lineY(marks, { x: "size", y: "value", stroke: "way", strokeWidth: 2 }),
+        line(
+          marks.filter(({ way }) => !dashed.has(way)),
+          "none",
+        ),
+        line(
+          marks.filter(({ way }) => dashed.has(way)),
+          "7 5",
+        ),
         Plot.dot(marks, {
           x: "size",
           y: "value",
@@ -89,8 +145,38 @@ export function figurePlot(
         }),
       ],
     }),
-    `${title}: ${sweep.title}`,
+    `${axis.title}: ${sweep.title}`,
   );
+}
+
+/** Axes with the given ticks; a logarithmic axis of Plot's own leaves labels out. */
+function axes(
+  x: readonly number[],
+  xText: (value: number) => string,
+  xLabel: string,
+  y: readonly number[],
+  yText: (value: number) => string,
+  yLabel: string,
+): Plot.Markish[] {
+  return [
+    Plot.gridY(y),
+    Plot.axisY(y, { text: yText, label: yLabel }),
+    Plot.axisX(x, { text: xText, label: xLabel, labelAnchor: "center" }),
+  ];
+}
+
+/** Powers of ten in a range, thinned where there are many; with their doubles and fives where there are few. */
+function roundValues([low, high]: readonly [number, number]): number[] {
+  const from = Math.floor(Math.log10(low));
+  const to = Math.ceil(Math.log10(high));
+  const step = Math.max(1, Math.ceil((to - from) / 7));
+  const steps = to - from > 3 ? [1] : [1, 2, 5];
+  const found: number[] = [];
+  for (let power = from; power <= to; power += step) {
+    // Parsed from decimals: 10 ** -17 is not quite 1e-17.
+    for (const digit of steps) found.push(Number(`${digit}e${power}`));
+  }
+  return found.filter((value) => value >= low && value <= high);
 }
 
 /** Tick labels need room; sizes that are close to the next are left out. */
@@ -118,24 +204,31 @@ function crossoverRules(sweep: SweepResult, sizes: readonly number[]): Plot.Mark
 }
 
 /** The loss of each batch, its running mean, and the accuracy after each epoch. */
-export function trainingPlots(training: Training, size: PlotSize): { loss: string; accuracy: string } {
-  const perEpoch = training.batchLosses.length / training.epochs.length;
-  const batches = training.batchLosses.map((loss, i) => ({ epoch: (i + 1) / perEpoch, loss }));
-  const common = {
-    ...size,
-    document,
-    marginLeft: 56,
-    marginBottom: 42,
-    marginTop: 34,
-    style: { fontSize: "12px", background: "white" },
-  };
+export function trainingPlots(
+  { batchLosses, epochs }: Training,
+  size: PlotSize,
+): { loss: string; accuracy: string } {
+  const perEpoch = batchLosses.length / epochs.length;
+  const batches = batchLosses.map((loss, i) => ({ epoch: (i + 1) / perEpoch, loss }));
+  const epochTicks = epochs.map(({ epoch }) => epoch);
+  const range = [Math.min(...batchLosses), Math.max(...batchLosses)] as const;
+  const percents = epochs.map(({ epoch, testAccuracy }) => ({ epoch, percent: 100 * testAccuracy }));
   return {
     loss: svg(
       Plot.plot({
-        ...common,
-        x: { label: "epochs →", labelAnchor: "center" },
-        y: { type: "log", label: "↑ cross-entropy per digit (nats)", grid: true, ticks: 5, tickFormat: "~g" },
+        ...size,
+        ...frame,
+        x: { domain: [0, epochs.length] },
+        y: { type: "log", domain: range },
         marks: [
+          ...axes(
+            epochTicks,
+            plain,
+            "epochs →",
+            roundValues(range),
+            plain,
+            "↑ cross-entropy per digit (nats)",
+          ),
           Plot.lineY(batches, { x: "epoch", y: "loss", stroke: "#9ecae1", strokeWidth: 1 }),
           Plot.lineY(
             batches,
@@ -153,32 +246,26 @@ export function trainingPlots(training: Training, size: PlotSize): { loss: strin
     ),
     accuracy: svg(
       Plot.plot({
-        ...common,
-        x: {
-          label: "epochs →",
-          labelAnchor: "center",
-          ticks: training.epochs.map(({ epoch }) => epoch),
-          tickFormat: "d",
-        },
-        y: { label: "↑ held-out digits named rightly (%)", grid: true, nice: true },
+        ...size,
+        ...frame,
+        x: { domain: [0, epochs.length] },
+        y: { domain: around(percents.map(({ percent }) => percent)) },
         marks: [
-          Plot.lineY(training.epochs, {
-            x: "epoch",
-            y: (e: { testAccuracy: number }) => 100 * e.testAccuracy,
-            stroke: colours["reverse"],
-            strokeWidth: 2,
-          }),
-          Plot.dot(training.epochs, {
-            x: "epoch",
-            y: (e: { testAccuracy: number }) => 100 * e.testAccuracy,
-            fill: colours["reverse"],
-            r: 4,
-          }),
+          Plot.gridY(),
+          Plot.axisY({ label: "↑ held-out digits named rightly (%)", ticks: 6, tickFormat: plain }),
+          Plot.axisX(epochTicks, { text: plain, label: "epochs →", labelAnchor: "center" }),
+          Plot.lineY(percents, { x: "epoch", y: "percent", stroke: colours["reverse"], strokeWidth: 2 }),
+          Plot.dot(percents, { x: "epoch", y: "percent", fill: colours["reverse"], r: 4 }),
         ],
       }),
       "Accuracy on held-out digits after each epoch",
     ),
   };
+}
+
+/** Whole per cents with room on both sides. */
+function around(percents: readonly number[]): [number, number] {
+  return [Math.floor(Math.min(...percents)) - 1, Math.min(100, Math.ceil(Math.max(...percents)) + 1)];
 }
 
 /** The SVG element alone, with a name for those who do not see it. */

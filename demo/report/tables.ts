@@ -5,6 +5,7 @@ import type { Point } from "../compare/measure.ts";
 import type { SweepResult } from "../compare/run.ts";
 import { describeCrossover, sizeSymbol } from "./conclusions.ts";
 import * as show from "./format.ts";
+import { errorOf } from "./plots.ts";
 import type { Result } from "./result.ts";
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -56,10 +57,7 @@ function figures(sweep: SweepResult): string {
       show.count(found.evaluations),
       show.count(found.flops),
       show.bytes(found.peakLiveBytes),
-      // In float64 the derivative by hand is the reference; then extrapolated differences judge it.
-      found.way === "manual" && sweep.dtype === "float64"
-        ? `${show.error(point.check.error)} *`
-        : show.error(found.error),
+      `${show.error(errorOf(sweep, point, found))}${found.way === "manual" && sweep.dtype === "float64" ? " *" : ""}`,
     ]),
   );
 }

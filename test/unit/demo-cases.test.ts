@@ -1,0 +1,156 @@
+/** The demo's functions: the derivatives by hand, by both modes and by differences must be the same. */
+import { jsBackend } from "@cotangent/backend-js";
+import { profile, tensor } from "cotangent";
+import { describe, expect, test } from "vitest";
+import { sweeps } from "../../demo/cases/index.ts";
+import { losses } from "../../demo/cases/classifier.ts";
+import type { Way } from "../../demo/cases/problem.ts";
+import { pendulum } from "../../demo/cases/trajectory.ts";
+import { crossovers } from "../../demo/compare/cost-model.ts";
+import { extrapolatedDerivative } from "../../demo/compare/differences.ts";
+import { type Point, measure, quantile } from "../../demo/compare/measure.ts";
+import { downsample, first } from "../../demo/data/digits.ts";
+import { loadMnist } from "../../demo/data/mnist.ts";
+
+const eps = 2 ** -52;
+const all = loadMnist();
+const digits = first(all, 512);
+const patience = { millisecondsPerRun: 5, rounds: 1, warmUpMilliseconds: 0 };
+
+const pause = (): Promise<void> => Promise.resolve();
+
+describe.each(sweeps.map((sweep) => [sweep.id, sweep] as const))("%s", (_, sweep) => {
+  const sizes = sweep.sizes.quick.slice(0, 2);
+
+  test.each(sizes)("at size %i all ways agree", async (size) => {
+    const build = () => sweep.build(size, digits);
+    const { check, measurements } = await measure(build, size, jsBackend, patience, pause);
+    for (const { way, passes, evaluations, error } of measurements) {
+      if (way === "numerical" || way === "differences of gradients") {
+        // Rounding and truncation balance at eps^(2/3); their constants are derivatives of f and stay below this.
+        expect(error).toBeLessThan(100 * eps ** (2 / 3));
+      } else {
+        // Each evaluation of a pass adds a few roundings, and none of these functions amplifies them; the longest sum
+        // in a matrix product, over 64 images, adds its own.
+        expect(error).toBeLessThan(eps * (evaluations / passes + 64));
+      }
+    }
+    // Differences are taken along one direction, in which the derivative may be small by cancellation.
+    expect(check.error).toBeLessThan(Math.max(1e-9, 20 * check.errorEstimate));
+  });
+
+  test("what a way costs is the same for each pass", async () => {
+    const build = () => sweep.build(sizes[0], digits);
+    const { measurements } = await measure(build, sizes[0], jsBackend, patience, pause);
+    for (const way of build().ways) {
+      const counted = profile(() => way.run(Array.from({ length: way.passes }, (_, k) => k)));
+      const { evaluations, flops, peakLiveBytes } = counted;
+      const found = measurements.find((measurement) => measurement.way === way.name);
+      expect(found).toMatchObject({ evaluations, flops, peakLiveBytes });
+    }
+  });
+});
+
+test("a sampled run has the figures of the whole one", async () => {
+  const sweep = sweeps[0];
+  const build = () => sweep.build(2, digits);
+  const whole = await measure(build, 2, jsBackend, { ...patience, millisecondsPerRun: 1000 }, pause);
+  const sampled = await measure(build, 2, jsBackend, { ...patience, millisecondsPerRun: 0 }, pause);
+  const forward = ({ measurements }: Point) => measurements[0];
+  expect(forward(whole).timedPasses).toBe(50);
+  expect(forward(sampled).timedPasses).toBe(4);
+  const { evaluations, flops, bytesMoved, peakLiveBytes } = forward(whole);
+  expect(forward(sampled)).toMatchObject({ evaluations, flops, bytesMoved, peakLiveBytes });
+});
+
+test("the digits are 10,000 real ones, about as many of each", () => {
+  expect(all.labels).toHaveLength(10_000);
+  for (let digit = 0; digit < 10; digit++) {
+    const count = all.labels.filter((label) => label === digit).length;
+    expect(count).toBeGreaterThan(800);
+    expect(count).toBeLessThan(1200);
+  }
+  expect(Math.min(...all.pixels.subarray(0, 78_400))).toBe(0);
+  expect(Math.max(...all.pixels.subarray(0, 78_400))).toBe(1);
+});
+
+test("smaller images keep the mean of the pixels", () => {
+  const mean = ({ pixels }: { pixels: Float32Array }): number =>
+    pixels.reduce((sum, pixel) => sum + pixel, 0) / pixels.length;
+  // Pixels are float32.
+  expect(mean(downsample(digits, 7))).toBeCloseTo(mean(digits), 5);
+  expect(() => downsample(digits, 5)).toThrow("28 pixels do not shrink to 5");
+});
+
+test("the classifier's loss is the cross-entropy", () => {
+  const weights = tensor([
+    [1, 2],
+    [0, -1],
+  ]);
+  const [found] = losses(weights, tensor([[1, 1]]), tensor([[0, 1]])).dataSync();
+  // The logits are 1 and 1.
+  expect(found).toBeCloseTo(Math.log(2), 15);
+});
+
+test("the pendulum keeps its energy without damping", () => {
+  const trajectory = pendulum(tensor([0]), { steps: 200, every: 1 }).dataSync();
+  const energy = (angle: number, velocity: number): number => velocity ** 2 / 2 - Math.cos(angle);
+  const last = energy(trajectory[trajectory.length - 2], trajectory[trajectory.length - 1]);
+  // The method is of fourth order, its steps are 0.05: 0.05⁴ is 6e-6, and the drift over ten seconds less than that.
+  expect(Math.abs(last - energy(2, 0))).toBeLessThan(6e-6);
+});
+
+test("extrapolated differences know their own error", () => {
+  const { derivative, errorEstimate } = extrapolatedDerivative((t) => [Math.sin(1 + t), Math.exp(t), t * t]);
+  expect(errorEstimate).toBeLessThan(1e-11);
+  expect(Math.abs(derivative[0] - Math.cos(1))).toBeLessThan(10 * errorEstimate);
+  expect(Math.abs(derivative[1] - 1)).toBeLessThan(10 * errorEstimate);
+  expect(derivative[2]).toBe(0);
+});
+
+test("quantiles interpolate", () => {
+  expect(quantile([3, 1, 2], 0.5)).toBe(2);
+  expect(quantile([4, 1, 2, 3], 0.5)).toBe(2.5);
+  expect(quantile([5], 0.75)).toBe(5);
+});
+
+test("the cost model finds where n passes and m sweeps cost the same", () => {
+  // Forward costs 10 per pass and column; reverse costs 20 once and 16 per sweep; m grows from 2 to 64, n is 8.
+  const point = (m: number): Point => {
+    const of = (way: string, gives: Way["gives"], passes: number, common: number, perPass: number) => ({
+      way,
+      gives,
+      passes,
+      timedPasses: passes,
+      milliseconds: common + passes * perPass,
+      quartiles: [0, 0] as const,
+      repeats: 1,
+      evaluations: common + passes * perPass,
+      flops: m * (common + passes * perPass),
+      bytesMoved: 0,
+      peakLiveBytes: 0,
+      error: 0,
+      costs: {
+        evaluations: { common, perPass },
+        flops: { common: m * common, perPass: m * perPass },
+      },
+    });
+    return {
+      size: m,
+      n: 8,
+      m,
+      check: { error: 0, errorEstimate: 0 },
+      measurements: [of("forward", "column", 8, 0, 10), of("reverse", "row", m, 20, 16)],
+    };
+  };
+  const points = [2, 3, 16, 64].map(point);
+  const found = crossovers({ case: "classifier", varies: "m" }, points);
+  for (const { figure, source, at, cheaperBeyond } of found) {
+    expect(cheaperBeyond).toBe("forward");
+    // 8 * 10 = 20 + 16 m at m = 3.75; measured points lie far from one another.
+    if (source === "predicted") expect(at).toBeCloseTo(3.75, 1);
+    else expect(Math.abs(Math.log((at ?? 0) / 3.75)), figure).toBeLessThan(0.2);
+  }
+  const [never] = crossovers({ case: "classifier", varies: "m" }, points.slice(2));
+  expect(never).toMatchObject({ at: null, cheaperBeyond: "forward" });
+});
