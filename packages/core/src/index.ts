@@ -4,6 +4,8 @@ export * from "./arguments.ts";
 export * from "./aval.ts";
 export * from "./backend.ts";
 export * from "./bind.ts";
+export * from "./define/elementwise.ts";
+export * from "./define/general.ts";
 export * from "./dtype.ts";
 export * from "./errors.ts";
 export { collector, type Lease, promote, scopeDepth, tidy } from "./memory.ts";

@@ -1,5 +1,5 @@
 /** Elementwise primitives of two inputs, which broadcast as in numpy. */
-import { type BinaryOp, binary, signedSum } from "../primitive.ts";
+import { type BinaryOp, binary, signedSum } from "../define/elementwise.ts";
 import { interval, positive, real } from "../sampling.ts";
 import { where } from "./selection.ts";
 import type { Value } from "../value.ts";
@@ -8,7 +8,7 @@ export const add: BinaryOp = signedSum("add", { sign: 1, domain: real(), accepts
 export const sub: BinaryOp = signedSum("sub", { sign: -1, domain: real(), accepts: "numeric", flops: 1 });
 
 const product = {
-  partials: { x: (_: Value, y: Value) => y, y: (x: Value) => x },
+  partials: { x: (_: unknown, y: Value) => y, y: (x: Value) => x },
   saves: { x: ["y"], y: ["x"] },
   domain: { x: real(), y: real() },
   flops: 1,

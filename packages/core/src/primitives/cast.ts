@@ -2,7 +2,7 @@
 import { bind } from "../bind.ts";
 import type { DType } from "../dtype.ts";
 import { type Operand, lift } from "../operand.ts";
-import { discrete, linear } from "../primitive.ts";
+import { discrete, linear } from "../define/general.ts";
 import { argument } from "../sampling.ts";
 import type { Value } from "../value.ts";
 

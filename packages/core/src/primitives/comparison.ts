@@ -1,5 +1,5 @@
 /** Elementwise predicates: comparisons of any dtype, and logic on bools. They have no derivatives. */
-import { type BinaryOp, type UnaryOp, predicate, unaryPredicate } from "../primitive.ts";
+import { type BinaryOp, type UnaryOp, predicate, unaryPredicate } from "../define/elementwise.ts";
 import { real } from "../sampling.ts";
 
 const comparison = { accepts: "any", domain: real() } as const;

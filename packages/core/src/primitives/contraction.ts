@@ -1,7 +1,7 @@
 /** The general contraction, of which matmul, dot, outer and einsum are special cases. */
 import { type Aval, avalOf, showShape } from "../aval.ts";
 import { DTypeError, ShapeError, fail } from "../errors.ts";
-import { type Op, bilinear } from "../primitive.ts";
+import { type Op, bilinear } from "../define/general.ts";
 import { argument } from "../sampling.ts";
 
 /**

@@ -5,7 +5,7 @@
  */
 import { type Aval, type Shape, avalOf, showShape } from "../aval.ts";
 import { DTypeError, ShapeError, fail } from "../errors.ts";
-import { type Op, bilinear } from "../primitive.ts";
+import { type Op, bilinear } from "../define/general.ts";
 import { type Draw, type Sample, argument } from "../sampling.ts";
 
 /** How a window moves over an image. */

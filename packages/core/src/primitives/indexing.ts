@@ -1,7 +1,7 @@
 /** Reading and adding at indices. Indices are int32, have no derivative, and must lie in [0, size of the axis). */
 import { type Aval, type Shape, avalOf, showShape } from "../aval.ts";
 import { DTypeError, ShapeError, fail } from "../errors.ts";
-import { type Op, linear } from "../primitive.ts";
+import { type Op, linear } from "../define/general.ts";
 import { type Draw, argument, indices as indexArgument } from "../sampling.ts";
 import type { Axis } from "./reduction.ts";
 

@@ -1,7 +1,7 @@
 /** Reductions over axes, which the output lacks, and running sums. */
 import { type Aval, avalOf, showShape } from "../aval.ts";
 import { DTypeError, ShapeError, fail } from "../errors.ts";
-import { type Op, discrete, linear, primitive } from "../primitive.ts";
+import { type Op, discrete, linear, primitive } from "../define/general.ts";
 import { type Draw, type Domain, type Sample, argument, interval, real } from "../sampling.ts";
 import type { Value } from "../value.ts";
 import { strongMul } from "./binary.ts";

@@ -3,7 +3,7 @@ import { avalOf, broadcastShapes } from "../aval.ts";
 import { bind } from "../bind.ts";
 import { DTypeError, fail } from "../errors.ts";
 import { type Operand, lift } from "../operand.ts";
-import { linear, primitive } from "../primitive.ts";
+import { linear, primitive } from "../define/general.ts";
 import { argument, bools, real } from "../sampling.ts";
 import type { Value } from "../value.ts";
 

@@ -1,7 +1,7 @@
 /** Rearranging elements. All of it is linear; the transposes close the family. */
 import { type Aval, type Shape, sameShape, showShape, sizeOf, tryBroadcast } from "../aval.ts";
 import { ShapeError, fail } from "../errors.ts";
-import { type Op, linear, linearVariadic } from "../primitive.ts";
+import { type Op, linear, linearVariadic } from "../define/general.ts";
 import { argument } from "../sampling.ts";
 import { unbroadcast } from "../unbroadcast.ts";
 import type { Value } from "../value.ts";

@@ -1,5 +1,5 @@
 /** Elementwise primitives of one input, each from its local partial derivative. */
-import { signed, stepFunction, unary, type UnaryOp } from "../primitive.ts";
+import { signed, stepFunction, unary, type UnaryOp } from "../define/elementwise.ts";
 import { interval, positive, real } from "../sampling.ts";
 import type { Value } from "../value.ts";
 import { where } from "./selection.ts";
@@ -47,8 +47,7 @@ export const round: UnaryOp = stepFunction("round", {
 
 /** e^x. */
 export const exp: UnaryOp = unary("exp", {
-  partial: (_, y) => y,
-  saves: "output",
+  partialFromOutput: (y) => y,
   domain: real(),
   flops: 10,
 });
@@ -156,8 +155,7 @@ export const atanh: UnaryOp = unary("atanh", {
 
 /** The square root. */
 export const sqrt: UnaryOp = unary("sqrt", {
-  partial: (_, y) => y.reciprocal().mul(0.5),
-  saves: "output",
+  partialFromOutput: (y) => y.reciprocal().mul(0.5),
   domain: positive(),
   flops: 4,
   kinks: [{ at: [0], partials: [Infinity], because: "the one-sided limit" }],
@@ -181,8 +179,7 @@ export const square: UnaryOp = unary("square", {
 
 /** 1 / x. */
 export const reciprocal: UnaryOp = unary("reciprocal", {
-  partial: (_, y) => y.square().neg(),
-  saves: "output",
+  partialFromOutput: (y) => y.square().neg(),
   domain: positive(),
   flops: 4,
 });

@@ -1,7 +1,7 @@
 /** Pooling over two-dimensional windows of images [N, H, W, C]. */
 import { type Aval, type Shape, avalOf } from "../aval.ts";
 import { DTypeError, ShapeError, fail } from "../errors.ts";
-import { type Op, linear, primitive } from "../primitive.ts";
+import { type Op, linear, primitive } from "../define/general.ts";
 import { type Domain, type Draw, type Sample, argument, real } from "../sampling.ts";
 import type { Value } from "../value.ts";
 import { type WindowParams, windowCount } from "./convolution.ts";

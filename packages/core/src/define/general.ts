@@ -1,0 +1,210 @@
+/** Primitives from their transposes or from rules written out, and what has several outputs or no derivative. */
+import type { Aval } from "../aval.ts";
+import { bind, bindMultiple } from "../bind.ts";
+import { CotangentError, fail } from "../errors.ts";
+import { type Operand, lift } from "../operand.ts";
+import {
+  type Facts,
+  type ForwardRule,
+  type LooseReverseRule,
+  type Names,
+  type NoParams,
+  type NonDifferentiable,
+  type Params,
+  type Primitive,
+  type ReverseRule,
+  type Rules,
+  bitsOf,
+  noParams,
+  outputBit,
+  register,
+} from "../primitive.ts";
+import type { Value } from "../value.ts";
+
+/** The inference from inputs, by a rule on avals. */
+const inferBy =
+  <P>(shape: Facts<P>["shape"]): Primitive["infer"] =>
+  (inputs, params) =>
+    shape(
+      inputs.map((input) => input.aval),
+      params as P,
+    );
+
+/** An op function that carries its primitive. The parameters come last, and only where there are any. */
+export type Op<A extends Names, P> = ((
+  ...args: NoParams extends P
+    ? { [K in keyof A]: Operand }
+    : [...inputs: { -readonly [K in keyof A]: Operand }, params: P]
+) => Value) & { readonly primitive: Primitive };
+
+/** The op function of a primitive with a fixed number of inputs. */
+function opOf<A extends Names, P>(primitive: Primitive): Op<A, P> {
+  const arity = primitive.args.length;
+  const call = (...args: unknown[]): Value => {
+    const inputs = lift(primitive.name, args.slice(0, arity) as Operand[]);
+    return bind(primitive, inputs, (args[arity] as Params | undefined) ?? noParams);
+  };
+  return Object.assign(call, { primitive }) as Op<A, P>;
+}
+
+/**
+ * A primitive that is linear in all its inputs together, but for those named in `constants` (indices, conditions):
+ * the JVP applies the op itself, so only the transpose is stated. A transpose sees the constants and all avals.
+ */
+export function linear<const A extends Names, P extends Params = NoParams, const C extends string = never>(
+  name: string,
+  spec: Facts<P> & {
+    readonly args: A;
+    readonly constants?: readonly C[];
+    readonly elementwise?: boolean;
+    readonly transpose: { readonly [K in Exclude<A[number], C>]: ReverseRule<A, C, P> };
+  },
+): Op<A, P> {
+  const bits = bitsOf(spec.args, spec.constants ?? []);
+  const { transpose, constants: _, ...facts } = spec;
+  return opOf(
+    register<P>({
+      ...facts,
+      name,
+      infer: inferBy(spec.shape),
+      rules: {
+        form: "linear",
+        transpose: transpose as unknown as Readonly<Record<string, LooseReverseRule>>,
+      },
+      residuals: spec.args.map(() => bits),
+    }),
+  );
+}
+
+/** A linear primitive of any number of inputs; the transpose gets the position of the input that it is for. */
+export function linearVariadic<P extends Params>(
+  name: string,
+  spec: Facts<P> & {
+    readonly transpose: (
+      cotangent: Value,
+      context: { readonly avals: readonly Aval[]; readonly params: P; readonly index: number },
+    ) => Value;
+  },
+): ((inputs: readonly Value[], params: P) => Value) & { readonly primitive: Primitive } {
+  const { transpose, ...facts } = spec;
+  const primitive = register<P>({
+    ...facts,
+    name,
+    args: ["xs"],
+    variadic: true,
+    infer: inferBy(spec.shape),
+    rules: { form: "linear", transpose: { xs: transpose as unknown as LooseReverseRule } },
+    residuals: [0],
+  });
+  return Object.assign((inputs: readonly Value[], params: P) => bind(primitive, inputs, params), {
+    primitive,
+  });
+}
+
+/** A primitive that is linear in each of its two inputs. Each transpose sees the other input. */
+export function bilinear<P extends Params = NoParams>(
+  name: string,
+  spec: Facts<P> & {
+    readonly transpose: {
+      readonly x: ReverseRule<["x", "y"], "y", P>;
+      readonly y: ReverseRule<["x", "y"], "x", P>;
+    };
+  },
+): Op<readonly ["x", "y"], P> {
+  const { transpose, ...facts } = spec;
+  return opOf(
+    register<P>({
+      ...facts,
+      name,
+      args: ["x", "y"],
+      infer: inferBy(spec.shape),
+      rules: {
+        form: "bilinear",
+        transpose: transpose as unknown as Readonly<Record<string, LooseReverseRule>>,
+      },
+      residuals: [2, 1],
+    }),
+  );
+}
+
+type ResidualsOf<A extends Names> = { readonly [K in A[number]]?: readonly (A[number] | "output")[] };
+type Saved<R, K> = K extends keyof R ? (R[K] extends readonly (infer N extends string)[] ? N : never) : never;
+
+/**
+ * A primitive with both rules written out, argument by argument. `residuals` names what the VJP of each argument
+ * needs; the tape keeps those and nothing else, and the types let a VJP see nothing else.
+ *
+ * @example CONTRIBUTING.md adds one, step by step.
+ */
+export function primitive<const A extends Names, const R extends ResidualsOf<A>, P extends Params = NoParams>(
+  name: string,
+  spec: Facts<P> & {
+    readonly args: A;
+    readonly residuals: R;
+    readonly elementwise?: boolean;
+    readonly jvp: { readonly [K in A[number]]: ForwardRule<A, P> | NonDifferentiable };
+    readonly vjp: { readonly [K in A[number]]: ReverseRule<A, Saved<R, K>, P> | NonDifferentiable };
+  },
+): Op<A, P> {
+  const { jvp, vjp, residuals, ...facts } = spec;
+  return opOf(
+    register<P>({
+      ...facts,
+      name,
+      infer: inferBy(spec.shape),
+      rules: { form: "written", jvp, vjp } as unknown as Rules,
+      residuals: spec.args.map((arg) =>
+        bitsOf(spec.args, (residuals as Record<string, readonly string[]>)[arg] ?? []),
+      ),
+    }),
+  );
+}
+
+/** A primitive without derivatives: `zero` ones cut the gradient as documented, others refuse with their reason. */
+export function discrete<const A extends Names, P extends Params = NoParams>(
+  name: string,
+  spec: Facts<P> & { readonly args: A; readonly refuse?: string },
+): Op<A, P> {
+  const { refuse, ...facts } = spec;
+  return opOf(
+    register<P>({
+      ...facts,
+      name,
+      infer: inferBy(spec.shape),
+      rules: refuse === undefined ? { form: "zero" } : { form: "nonDifferentiable", reason: refuse },
+      residuals: spec.args.map(() => 0),
+    }),
+  );
+}
+
+/** A primitive with several outputs. Its rules are joint, since such rules share most of their work. */
+export function multiplePrimitive<P extends Params = NoParams>(
+  name: string,
+  spec: Omit<Facts<P>, "shape" | "cost"> & {
+    readonly args: Names;
+    readonly shapes: (avals: readonly Aval[], params: P) => Aval[];
+    readonly cost: (inputs: readonly Aval[], params: P) => number;
+    readonly jvp: (
+      tangents: readonly (Value | null)[],
+      context: { inputs: readonly Value[]; outputs: readonly Value[]; params: P },
+    ) => (Value | null)[];
+    readonly vjp: (
+      cotangents: readonly (Value | null)[],
+      context: { inputs: readonly Value[]; outputs: readonly Value[]; params: P },
+    ) => (Value | null)[];
+  },
+): ((inputs: readonly Value[], params: P) => Value[]) & { readonly primitive: Primitive } {
+  const { shapes, jvp, vjp, cost, ...facts } = spec;
+  const all = (1 << spec.args.length) - 1;
+  const primitive = register<P>({
+    ...facts,
+    name,
+    cost: (inputs, _, params) => cost(inputs, params),
+    rules: { form: "multiple", shapes, jvp, vjp } as unknown as Rules,
+    residuals: spec.args.map(() => all | outputBit),
+    infer: () => fail(CotangentError, `${name} has several outputs; bind it with bindMultiple.`),
+  });
+  return Object.assign((inputs: readonly Value[], params: P) => bindMultiple(primitive, inputs, params), {
+    primitive,
+  });
+}
