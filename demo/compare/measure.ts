@@ -136,13 +136,15 @@ function prepare(way: Way, problem: Problem, reference: Elements, patience: Pati
   const affordable = Math.floor(patience.millisecondsPerRun / Math.max(estimate, 1e-3));
   const timed = spread(Math.min(passes, Math.max(4, affordable)), passes);
   const found = way.run(timed);
-  let whole = 0;
-  for (let spent = 0; spent < patience.warmUpMilliseconds; spent += whole) {
+  let whole: number;
+  let spent = 0;
+  do {
     whole = Math.max(
       milliseconds(() => way.run(timed)),
       1e-3,
     );
-  }
+    spent += whole;
+  } while (spent < patience.warmUpMilliseconds);
   return {
     way,
     passes: timed,

@@ -255,7 +255,8 @@ p, ul { max-width: 95ch; }
 .panels { display: grid; gap: 14px 24px; }
 .panels.two { grid-template-columns: repeat(auto-fit, minmax(540px, 1fr)); }
 .panels.three { grid-template-columns: repeat(auto-fit, minmax(370px, 1fr)); }
-#overview { padding: 1px 0 10px; background: white; }
+#overview { margin: 0 -16px; padding: 1px 16px 16px; background: white; }
+#overview h2 { margin-top: 20px; }
 #overview figcaption { min-height: 2.9em; display: flex; align-items: end; }
 #overview figure .legend { font-size: 12px; gap: 0 10px; }
 #overview figure .legend i { width: 10px; height: 10px; margin-right: 4px; vertical-align: 0; }
