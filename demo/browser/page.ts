@@ -1,16 +1,20 @@
 /** Runs in the browser: the same comparison as under Node, on WebGL. */
-import { jsBackend } from "@cotangent/backend-js";
+import type { Backend } from "@cotangent/core";
 import { type Request, compare } from "../compare/run.ts";
 import type { PageGlobals, PlainDigits } from "./host.ts";
 
 const page = globalThis as unknown as PageGlobals;
+
+function webgl(): Backend {
+  throw new Error("The WebGL backend has no kernels yet.");
+}
 
 page.compareOnWebGL = async (requestText, digitsText) => {
   const request = JSON.parse(requestText) as Request;
   const { width, pixels, labels } = JSON.parse(digitsText) as PlainDigits;
   const digits = { width, pixels: Float32Array.from(pixels), labels: Int32Array.from(labels) };
   let latest = "";
-  const results = await compare(request, digits, jsBackend, async (message) => {
+  const results = await compare(request, digits, webgl(), async (message) => {
     if (message !== latest) await page.tellHost(message);
     latest = message;
   });
