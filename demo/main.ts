@@ -7,4 +7,8 @@ const options = parseOptions(process.argv.slice(2), {
   err: (text) => void process.stderr.write(text),
 });
 if ("exitCode" in options) process.exitCode = options.exitCode;
-else await run(options);
+else {
+  const { webgl } = await run(options);
+  // A machine without a browser is no fault; a comparison that fails in one is.
+  if (!webgl.ran && webgl.failed) process.exitCode = 1;
+}

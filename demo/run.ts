@@ -24,6 +24,8 @@ const heldOut = 2000;
 /** More than the largest problem needs. */
 const digitsToCompareOn = 512;
 
+const leftOut: WebGL = { ran: false, reason: "It was left out, as --no-browser asks.", failed: false };
+
 /** What the tasks find, one after another. */
 interface Findings {
   digits: Digits;
@@ -80,7 +82,7 @@ export async function run(options: Options): Promise<Result> {
           found.webgl = webgl;
           found.sweeps.push(...sweeps);
           if (webgl.ran) task.title = `Compared on WebGL: ${webgl.renderer}`;
-          else task.skip(`WEBGL WAS NOT MEASURED. ${webgl.reason}`);
+          else task.skip("WEBGL WAS NOT MEASURED");
         },
       },
       {
@@ -169,7 +171,7 @@ function print(result: Result, { report, json }: Files): void {
       : `WEBGL WAS NOT MEASURED. ${webgl.reason}`,
     trainingTable(result),
     `Test accuracy: ${show.percent(training.epochs[training.epochs.length - 1].testAccuracy)} of ` +
-      `${training.testDigits.toLocaleString("en")} held-out digits, after ${training.epochs.length} epochs in ` +
+      `${training.testDigits.toLocaleString("en")} held-out digits, after ${show.counted(training.epochs.length, "epoch")} in ` +
       `${show.round3(training.seconds)} s.`,
     `Report: ${pathToFileURL(report).href}\nData:   ${json}\nTook ${show.round3(result.seconds)} s.`,
   ];

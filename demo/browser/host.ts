@@ -1,8 +1,7 @@
 /** Runs the comparison in a real browser's WebGL: bundles the page's module, opens it, and brings the results back. */
 import { fileURLToPath } from "node:url";
-import type { Browser } from "playwright";
 import { build } from "vite";
-import { findBrowser, launchBrowser } from "../../tools/browser.ts";
+import { type FoundBrowser, findBrowser, launchBrowser } from "../../tools/browser.ts";
 import type { Progress, Request, SweepResult } from "../compare/run.ts";
 import type { Digits } from "../data/digits.ts";
 import type { WebGL } from "../report/result.ts";
@@ -25,19 +24,41 @@ export interface PlainDigits {
   readonly labels: readonly number[];
 }
 
-/** Where no browser runs WebGL, or the page fails, says why instead. */
+/** Where no browser runs WebGL, or the comparison fails in it, says so instead. */
 export async function compareInBrowser(
   request: Request,
   digits: Digits,
   progress: Progress,
 ): Promise<BrowserFindings> {
-  let browser: Browser | undefined;
+  await progress("Looking for a browser that runs WebGL");
+  let found: FoundBrowser;
   try {
-    await progress("Looking for a browser that runs WebGL");
-    const found = await findBrowser();
-    await progress("Bundling the page");
-    const script = await bundle();
-    browser = await launchBrowser(found);
+    found = await findBrowser();
+  } catch (error) {
+    return { webgl: { ran: false, reason: messageOf(error), failed: false }, sweeps: [] };
+  }
+  const { version, from, renderer } = found;
+  try {
+    const sweeps = await compareIn(found, request, digits, progress);
+    return { webgl: { ran: true, browser: `Chromium ${version}`, from, renderer }, sweeps };
+  } catch (error) {
+    const reason = `The comparison failed in Chromium ${version} on ${renderer}: ${messageOf(error)}`;
+    return { webgl: { ran: false, reason, failed: true }, sweeps: [] };
+  }
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+async function compareIn(
+  found: FoundBrowser,
+  request: Request,
+  digits: Digits,
+  progress: Progress,
+): Promise<SweepResult[]> {
+  await progress("Bundling the page");
+  const script = await bundle();
+  const browser = await launchBrowser(found);
+  try {
     const page = await browser.newPage();
     const complaints: string[] = [];
     page.on("pageerror", (error) => complaints.push(error.message));
@@ -57,22 +78,9 @@ export async function compareInBrowser(
       ([request, digits]) => (globalThis as unknown as PageGlobals).compareOnWebGL(request, digits),
       [JSON.stringify(request), JSON.stringify(plain)] as const,
     );
-    return {
-      webgl: {
-        ran: true,
-        browser: `Chromium ${found.version}`,
-        from: found.from,
-        renderer: found.renderer,
-      },
-      sweeps: JSON.parse(answer) as SweepResult[],
-    };
-  } catch (error) {
-    return {
-      webgl: { ran: false, reason: error instanceof Error ? error.message : String(error) },
-      sweeps: [],
-    };
+    return JSON.parse(answer) as SweepResult[];
   } finally {
-    await browser?.close();
+    await browser.close();
   }
 }
 

@@ -17,6 +17,7 @@ page.compareOnWebGL = async (requestText, digitsText) => {
   const results = await compare(request, digits, webgl(), async (message) => {
     if (message !== latest) await page.tellHost(message);
     latest = message;
+    await new Promise((resolve) => setTimeout(resolve));
   });
   return JSON.stringify(results);
 };

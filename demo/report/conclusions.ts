@@ -44,8 +44,8 @@ function speed(sweep: SweepResult): string {
   const manual = measurementOf(point, "manual");
   const against = (m: Measurement): string => `${m.way} takes ${show.duration(m.milliseconds)}`;
   return (
-    `At ${at(point)}, ${against(fast)} and ${against(slow)}, ${show.times(slow.milliseconds / fast.milliseconds)} ` +
-    `as long; the derivative by hand takes ${show.duration(manual.milliseconds)}.`
+    `At ${at(point)}, ${against(fast)} and ${against(slow)}, ${show.timesAsLong(slow.milliseconds / fast.milliseconds)}` +
+    `; the derivative by hand takes ${show.duration(manual.milliseconds)}.`
   );
 }
 

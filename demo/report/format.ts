@@ -32,7 +32,12 @@ export function percent(x: number): string {
   return `${(100 * x).toFixed(1)} %`;
 }
 
-/** "3.1 times", or "12,000 times". */
-export function times(x: number): string {
-  return `${x < 10 ? x.toFixed(1) : round3(x)} times`;
+/** "3.1 times as long", "12,000 times as long", or "about as long". */
+export function timesAsLong(x: number): string {
+  if (x < 1.05) return "about as long";
+  return `${x < 10 ? x.toFixed(1) : round3(x)} times as long`;
+}
+
+export function counted(count: number, what: string): string {
+  return `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
 }

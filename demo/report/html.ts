@@ -207,8 +207,8 @@ function training({ training: found, digits }: Result): string {
   return `<section id="training"><h2>A classifier, trained</h2>
 <p>A network of ${found.layers.join("-")} units (${found.parameters.toLocaleString("en")} parameters) learns from
 ${found.trainingDigits.toLocaleString("en")} of ${text(digits.source)}: stochastic gradient descent with batches of ${batch}, learning
-rate from ${learningRate} down to 0 and momentum ${momentum}, each step one <code>valueAndGrad</code> inside <code>tidy</code>. After ${found.epochs.length}
-epochs, ${show.round3(found.seconds)} s, it names <b>${show.percent(final.testAccuracy)}</b> of
+rate from ${learningRate} down to 0 and momentum ${momentum}, each step one <code>valueAndGrad</code> inside <code>tidy</code>. After
+${show.counted(found.epochs.length, "epoch")}, ${show.round3(found.seconds)} s, it names <b>${show.percent(final.testAccuracy)}</b> of
 ${found.testDigits.toLocaleString("en")} held-out digits rightly.</p>
 <div class="panels two">
 <figure><figcaption>Training loss: each batch (pale), running mean (dark)</figcaption>${loss}</figure>

@@ -5,7 +5,12 @@ import type { Training } from "../train.ts";
 /** Whether the comparison ran on WebGL, and where; or why it did not. */
 export type WebGL =
   | { readonly ran: true; readonly browser: string; readonly from: string; readonly renderer: string }
-  | { readonly ran: false; readonly reason: string };
+  | {
+      readonly ran: false;
+      readonly reason: string;
+      /** Whether a browser was there, and the comparison failed in it. */
+      readonly failed: boolean;
+    };
 
 /** Everything that a run of the demo found; the JSON file holds just this. */
 export interface Result {

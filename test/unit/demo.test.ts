@@ -93,7 +93,8 @@ test("a run writes a self-contained report and its figures, and says what it fou
       ["square-n", "js", "float64"],
       ["hvp-n", "js", "float64"],
     ]);
-    expect(result.webgl).toEqual({ ran: false, reason: expect.stringContaining("--no-browser") as string });
+    const reason: unknown = expect.stringContaining("--no-browser");
+    expect(result.webgl).toEqual({ ran: false, reason, failed: false });
     for (const { points, crossovers, predictions } of result.sweeps) {
       expect(points.length).toBeGreaterThanOrEqual(3);
       expect(crossovers).toHaveLength(5);
