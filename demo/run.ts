@@ -75,10 +75,7 @@ export async function run(options: Options): Promise<Result> {
                 first(found.digits, digitsToCompareOn),
                 announce((message) => (task.output = message)),
               )
-            : {
-                webgl: { ran: false, reason: "It was left out, as --no-browser asks." } as const,
-                sweeps: [],
-              };
+            : { webgl: leftOut, sweeps: [] };
           found.webgl = webgl;
           found.sweeps.push(...sweeps);
           if (webgl.ran) task.title = `Compared on WebGL: ${webgl.renderer}`;
@@ -140,7 +137,9 @@ function announceTraining(tell: (message: string) => void): Parameters<typeof tr
   return (done, latest) => {
     const tenths = Math.floor(done * 10) * 10;
     const accuracy =
-      latest === undefined ? "" : `, ${show.percent(latest.testAccuracy)} right after epoch ${latest.epoch}`;
+      latest === undefined
+        ? ""
+        : `; ${show.percent(latest.testAccuracy)} accurate after ${show.counted(latest.epoch, "epoch")}`;
     return say(`${tenths} % of the steps${accuracy}`);
   };
 }

@@ -42,12 +42,15 @@ export async function compareInBrowser(
     const sweeps = await compareIn(found, request, digits, progress);
     return { webgl: { ran: true, browser: `Chromium ${version}`, from, renderer }, sweeps };
   } catch (error) {
-    const reason = `The comparison failed in Chromium ${version} on ${renderer}: ${messageOf(error)}`;
+    const reason = `The comparison failed in Chromium ${version} on ${renderer}: ${firstLine(messageOf(error))}`;
     return { webgl: { ran: false, reason, failed: true }, sweeps: [] };
   }
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** An error from the page without playwright's preface and the page's stack. */
+const firstLine = (message: string): string => message.replace(/^page\.evaluate: /, "").split("\n")[0];
 
 async function compareIn(
   found: FoundBrowser,
