@@ -232,7 +232,8 @@ hand (black) is itself judged by extrapolated central differences (Ridders' meth
 drawn at 1e-17.</li>
 <li><b>Numerical</b> means central differences, with the step at which rounding and truncation balance.</li>
 <li>The <b>cost model</b> takes the counts of the two smallest problems: what a pass costs, and what all passes share. It takes both to grow on
-a straight line, and multiplies by n passes or m sweeps.</li>
+a straight line, and multiplies by n passes or m sweeps. Where a cost bends, it is off, and says by how much: a sweep back through the
+driven pendulum puts the cotangent of each of its n parameters into a vector of n.</li>
 </ul></section>`;
 
 const css = `
