@@ -1,5 +1,5 @@
 /** The demo's command line. */
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { type CaseName, caseNames } from "./cases/problem.ts";
 
 export interface Options {
@@ -43,9 +43,13 @@ export function parseOptions(args: readonly string[], write: Writer): Options | 
       "Compares forward mode, reverse mode, numerical differences and derivatives by hand on real functions, then " +
         "trains a classifier of handwritten digits.",
     )
-    .option("--quick", "fewer and smaller problems, fewer repeats", false)
+    .option("--quick", "fewer and smaller problems, fewer repeats")
     .option("--out <folder>", "where report.html and result.json go", parseFolder, "out")
-    .option("--only <case,...>", `some of the cases: ${caseNames.join(", ")}`, parseCases, [...caseNames])
+    .addOption(
+      new Option("--only <case,...>", `some of the cases: ${caseNames.join(", ")}`)
+        .argParser(parseCases)
+        .default([...caseNames], "all"),
+    )
     .option("--no-browser", "leave WebGL out")
     .allowExcessArguments(false)
     .showHelpAfterError()
@@ -54,7 +58,7 @@ export function parseOptions(args: readonly string[], write: Writer): Options | 
   // npm needs a -- before a script's options; whoever is used to it types one for pnpm too, which passes it on.
   const given = args[0] === "--" ? args.slice(1) : args;
   try {
-    return command.parse(given, { from: "user" }).opts<Options>();
+    return { quick: false, ...command.parse(given, { from: "user" }).opts<Options>() };
   } catch (error) {
     if (error instanceof CommanderError) return { exitCode: error.exitCode };
     throw error;
