@@ -9,6 +9,9 @@ export interface Options {
   readonly browser: boolean;
 }
 
+/** What the command line gives: a flag that is not there is not false. */
+type Given = Omit<Options, "quick"> & Partial<Options>;
+
 /** Where the command ended already: help was shown, or an option was wrong (and said so). */
 export interface Ended {
   readonly exitCode: number;
@@ -58,7 +61,8 @@ export function parseOptions(args: readonly string[], write: Writer): Options | 
   // npm needs a -- before a script's options; whoever is used to it types one for pnpm too, which passes it on.
   const given = args[0] === "--" ? args.slice(1) : args;
   try {
-    return { quick: false, ...command.parse(given, { from: "user" }).opts<Options>() };
+    const { quick = false, ...others } = command.parse(given, { from: "user" }).opts<Given>();
+    return { quick, ...others };
   } catch (error) {
     if (error instanceof CommanderError) return { exitCode: error.exitCode };
     throw error;
