@@ -1,1 +1,0 @@
-console.log("The verification campaign is not written yet.");

@@ -1,0 +1,137 @@
+/** Random calls of primitives: core's `Draw` on top of fast-check, so that failing calls shrink and replay. */
+import {
+  type ArgumentSample,
+  type DType,
+  type Domain,
+  type Draw,
+  type FloatDType,
+  type Params,
+  type Primitive,
+  type Shape,
+  sizeOf,
+} from "@cotangent/core";
+import fc, { type GeneratorValue } from "fast-check";
+
+/** How far a smooth point may be moved without meeting a kink or the edge of the domain. */
+const defaultMargin = 0.1;
+
+/** A source of choices that fast-check records. */
+export class RecordedDraw implements Draw {
+  readonly #generate: GeneratorValue;
+  readonly #maxSize: number;
+
+  constructor(generate: GeneratorValue, maxSize = 3) {
+    this.#generate = generate;
+    this.#maxSize = maxSize;
+  }
+
+  int(low: number, high: number): number {
+    return this.#generate(fc.integer, { min: low, max: high });
+  }
+
+  bool(): boolean {
+    return this.#generate(fc.boolean);
+  }
+
+  choose<T>(options: readonly T[]): T {
+    return options[this.int(0, options.length - 1)];
+  }
+
+  shape({ minRank = 0, maxRank = 3, minSize = 0, maxSize = this.#maxSize } = {}): number[] {
+    // Size 0 is worth trying, but not in every second shape.
+    const size = (): number =>
+      Math.max(minSize, this.int(0, 9) === 0 ? 0 : this.int(Math.max(minSize, 1), maxSize));
+    return Array.from({ length: this.int(minRank, maxRank) }, size);
+  }
+
+  broadcastable(count: number): number[][] {
+    const whole = this.shape();
+    return Array.from({ length: count }, (_, i) => {
+      if (i === 0 || this.bool()) return whole;
+      return whole.slice(this.int(0, whole.length)).map((n) => (this.bool() ? n : 1));
+    });
+  }
+
+  /** Elements in a domain, in row-major order. */
+  elements(domain: Domain, count: number): Float64Array {
+    const steps = 2 ** 20;
+    const width = domain.high - domain.low;
+    if (domain.integer === true)
+      return Float64Array.from({ length: count }, () => this.int(domain.low, domain.high));
+    const keys = this.#generate(fc.array, fc.integer({ min: 0, max: steps }), {
+      minLength: count,
+      maxLength: count,
+    });
+    if (domain.distinct === true) {
+      const order = keys.map((_, i) => i).sort((a, b) => keys[a] - keys[b] || a - b);
+      const out = new Float64Array(count);
+      order.forEach((i, rank) => (out[i] = domain.low + (width * (rank + 0.5)) / count));
+      return out;
+    }
+    return Float64Array.from(keys, (key) => clearOfKinks(domain.low + (width * key) / steps, domain));
+  }
+
+  /** A direction: numbers of moderate size, none of them negligible. */
+  direction(count: number): Float64Array {
+    return Float64Array.from({ length: count }, () => (this.bool() ? 1 : -1) * (0.25 + this.int(0, 48) / 64));
+  }
+}
+
+function clearOfKinks(x: number, { kinks = [], margin = defaultMargin, low, high }: Domain): number {
+  const near = kinks.find((kink) => Math.abs(x - kink) < margin);
+  if (near === undefined) return x;
+  const [above, below] = [near + margin, near - margin];
+  if (below < low) return above;
+  return above > high || x < near ? below : above;
+}
+
+/** How far each element may move: the clearance that the samples keep, with room to spare for moves of two inputs. */
+function roomOf({ domain, shape }: ArgumentSample): number {
+  if (domain.integer === true) return Infinity;
+  const spacing =
+    domain.distinct === true ? (domain.high - domain.low) / Math.max(1, sizeOf(shape)) : Infinity;
+  return Math.min(domain.margin ?? defaultMargin, spacing) / 4;
+}
+
+/** An input of a call on the host, before any backend has it. */
+export interface HostInput {
+  readonly shape: Shape;
+  readonly dtype: DType;
+  readonly data: Float64Array;
+}
+
+/** One call of a primitive at a smooth point. */
+export interface Call {
+  readonly primitive: Primitive;
+  readonly params: Params;
+  readonly inputs: readonly HostInput[];
+  /** How far every float input may be moved in a direction of size 1. */
+  readonly room: number;
+}
+
+/** Draws a call that the primitive itself says is valid and smooth. */
+export function drawCall(draw: RecordedDraw, primitive: Primitive, dtype: FloatDType): Call {
+  const { inputs, params } = primitive.sample(draw);
+  return {
+    primitive,
+    params,
+    room: Math.min(0.025, ...inputs.map(roomOf)),
+    inputs: inputs.map((input) => ({
+      shape: input.shape,
+      dtype: input.dtype === "float" ? dtype : input.dtype,
+      data: draw.elements(input.domain, sizeOf(input.shape)),
+    })),
+  };
+}
+
+/** The call as TypeScript that a person can paste. */
+export function showCall({ primitive, params, inputs }: Call): string {
+  const list = inputs
+    .map(
+      ({ shape, dtype, data }) =>
+        `  tensor([${data.join(", ")}], { shape: [${shape.join(", ")}], dtype: "${dtype}" })`,
+    )
+    .join(",\n");
+  const bind = primitive.rules.form === "multiple" ? "bindMultiple" : "bind";
+  return `${bind}(primitives().get("${primitive.name}")!, [\n${list},\n], ${JSON.stringify(params)})`;
+}

@@ -1,0 +1,80 @@
+/** Arithmetic on the host, in float64, for judging. */
+import type { Value } from "@cotangent/core";
+
+export type Numbers = ArrayLike<number>;
+
+export function dot(a: Numbers, b: Numbers): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
+  return sum;
+}
+
+export function norm(a: Numbers): number {
+  return Math.sqrt(dot(a, a));
+}
+
+/** The largest |a[i] - b[i]|; NaN where only one of them is, and 0 where both are the same, infinities included. */
+export function distance(a: Numbers, b: Numbers): number {
+  let largest = 0;
+  for (let i = 0; i < a.length; i++) {
+    if (Object.is(a[i], b[i]) || a[i] === b[i]) continue;
+    const difference = Math.abs(a[i] - b[i]);
+    if (!(difference <= largest)) largest = difference;
+    if (Number.isNaN(largest)) return NaN;
+  }
+  return largest;
+}
+
+export function largest(a: Numbers): number {
+  let top = 0;
+  for (let i = 0; i < a.length; i++) top = Math.max(top, Math.abs(a[i]));
+  return top;
+}
+
+export function numbersOf(values: readonly Value[]): number[] {
+  return values.flatMap((value) => Array.from(value.dataSync()));
+}
+
+/** The unit roundoff of a dtype. */
+export const roundoff: Readonly<Record<"float64" | "float32", number>> = {
+  float64: 2 ** -53,
+  float32: 2 ** -24,
+};
+
+/** A number and how far it may be from the truth. */
+export interface Estimate {
+  readonly value: number;
+  readonly error: number;
+}
+
+/**
+ * The derivative of f at 0 by central differences, extrapolated to step 0 by Richardson's method with Ridders' choice
+ * of where to stop: the error estimate is the disagreement between neighbours of the tableau, and the rounding of f.
+ *
+ * C. J. F. Ridders, Accurate computation of F'(x) and F'(x)F''(x), Advances in Engineering Software 4 (1982).
+ *
+ * @param f defined and smooth on [-room, room].
+ * @param magnitude the size of the terms that f sums, for its rounding error.
+ */
+export function derivativeByDifferences(
+  f: (t: number) => number,
+  room: number,
+  magnitude: (f: number) => number,
+): Estimate {
+  const levels = 7;
+  let best: Estimate = { value: NaN, error: Infinity };
+  let previous: number[] = [];
+  let h = room;
+  for (let i = 0; i < levels; i++, h /= 1.6) {
+    const [above, below] = [f(h), f(-h)];
+    const row = [(above - below) / (2 * h)];
+    const rounding = (32 * roundoff.float64 * Math.max(magnitude(above), magnitude(below))) / h;
+    for (let j = 1, factor = 1.6 ** 2; j <= i; j++, factor *= 1.6 ** 2) {
+      row[j] = row[j - 1] + (row[j - 1] - previous[j - 1]) / (factor - 1);
+      const error = Math.max(Math.abs(row[j] - row[j - 1]), Math.abs(row[j] - previous[j - 1])) + rounding;
+      if (error < best.error) best = { value: row[j], error };
+    }
+    previous = row;
+  }
+  return best;
+}
