@@ -112,7 +112,7 @@ export const trajectory: Sweep = {
     full: [8, 16, 32, 64, 128, 256],
     quick: [8, 16, 64],
     browser: [4, 8, 16],
-    quickBrowser: [2, 4],
+    quickBrowser: [2, 4, 8],
   },
   build: (steps) => problem(1, { steps, every: 1 }),
 };
@@ -132,7 +132,7 @@ export const drivenTrajectory: Sweep = {
     full: [2, 3, 5, 9, 17, 33, 65],
     quick: [2, 3, 17, 65],
     browser: [2, 9, 33],
-    quickBrowser: [2, 33],
+    quickBrowser: [2, 3, 33],
   },
   build: (parameters) => problem(parameters, driven),
 };

@@ -107,15 +107,10 @@ function checkReference({ along, direction, times }: Problem, reference: Element
   };
 }
 
-/** The least that one timing should take: a browser's clock may tick in tenths of milliseconds. */
-const timingMilliseconds = 3;
-
 interface Subject {
   readonly way: Way;
   /** The passes of a timed run. */
   readonly passes: readonly number[];
-  /** How often a run is repeated within one timing, so that the clock can resolve it. */
-  readonly inner: number;
   readonly figures: Omit<Measurement, keyof Effort | "way" | "gives" | "passes" | "timedPasses">;
   readonly milliseconds: { readonly one: number[]; readonly all: number[] };
 }
@@ -132,23 +127,13 @@ function prepare(way: Way, problem: Problem, reference: Elements, patience: Pati
   const total = ({ common, perPass }: Cost): number => (passes > 1 ? common + passes * perPass : common);
   const [evaluations, flops, bytesMoved] = [cost("evaluations"), cost("flops"), cost("bytesMoved")];
 
-  const estimate = milliseconds(() => way.run([0]));
-  const affordable = Math.floor(patience.millisecondsPerRun / Math.max(estimate, 1e-3));
+  const affordable = Math.floor(patience.millisecondsPerRun / milliseconds(() => way.run([0])));
   const timed = spread(Math.min(passes, Math.max(4, affordable)), passes);
   const found = way.run(timed);
-  let whole: number;
-  let spent = 0;
-  do {
-    whole = Math.max(
-      milliseconds(() => way.run(timed)),
-      1e-3,
-    );
-    spent += whole;
-  } while (spent < patience.warmUpMilliseconds);
+  milliseconds(() => way.run(timed), patience.warmUpMilliseconds);
   return {
     way,
     passes: timed,
-    inner: Math.max(1, Math.min(500, Math.ceil(timingMilliseconds / whole))),
     figures: {
       evaluations: total(evaluations),
       flops: total(flops),
@@ -186,19 +171,22 @@ function relativeError(
   return error / largest(reference);
 }
 
-function milliseconds(body: () => void): number {
+/** How long one call of `body` takes, from as many of them as fill `atLeast`: a browser's clock ticks in tenths. */
+function milliseconds(body: () => void, atLeast = 3): number {
   const start = performance.now();
-  body();
-  return performance.now() - start;
+  let calls = 0;
+  let elapsed: number;
+  do {
+    body();
+    calls++;
+    elapsed = performance.now() - start;
+  } while (elapsed < atLeast);
+  return elapsed / calls;
 }
 
-function timeOnce({ way, passes, inner, milliseconds: times }: Subject): void {
-  const perRun = (which: readonly number[]): number =>
-    milliseconds(() => {
-      for (let i = 0; i < inner; i++) way.run(which);
-    }) / inner;
-  times.all.push(perRun(passes));
-  if (passes.length < way.passes) times.one.push(perRun(passes.slice(0, 1)));
+function timeOnce({ way, passes, milliseconds: times }: Subject): void {
+  times.all.push(milliseconds(() => way.run(passes)));
+  if (passes.length < way.passes) times.one.push(milliseconds(() => way.run([0])));
 }
 
 function summary({ way, passes, figures, milliseconds: { one, all } }: Subject): Measurement {
