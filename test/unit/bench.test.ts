@@ -1,0 +1,101 @@
+/** The benchmark as a command; it says nothing about times, which are the machine's. */
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { parseOptions } from "../../bench/options.ts";
+import type { Result } from "../../bench/result.ts";
+
+function parse(...args: string[]) {
+  let said = "";
+  const say = (text: string): void => void (said += text);
+  return { found: parseOptions(args, { out: say, err: say }), said };
+}
+
+test("options are read, and a -- before them does no harm", () => {
+  expect(parse().found).toEqual({ quick: false, only: ["a", "b", "c"] });
+  const args = ["--quick", "--only", "c, a", "--json", "figures.json"];
+  const expected = { quick: true, only: ["a", "c"], json: "figures.json" };
+  expect(parse(...args).found).toEqual(expected);
+  expect(parse("--", ...args).found).toEqual(expected);
+});
+
+test("help names every option and ends well", () => {
+  const { found, said } = parse("--help");
+  expect(found).toEqual({ exitCode: 0 });
+  for (const option of ["--only", "--quick", "--json"]) expect(said).toContain(option);
+});
+
+test.each([
+  [["--fast"], "--fast"],
+  [["--only", "d"], '"d" is no part. Give one or more of a, b, c'],
+  [["--only", "a,,b"], '"" is no part'],
+  [["--only"], "argument missing"],
+  [["--json", ""], "Give the path of a file"],
+  [["stray"], "too many arguments"],
+])("%j is refused, and the message says what is wrong", (args, words) => {
+  const { found, said } = parse(...args);
+  expect(found).toEqual({ exitCode: 1 });
+  expect(said).toContain(words);
+});
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+function bench(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    const child = execFile(
+      process.execPath,
+      [join(root, "bench/main.ts"), ...args],
+      { cwd: root, env: { ...process.env, NO_COLOR: "1" } },
+      (_, stdout, stderr) => resolve({ code: child.exitCode ?? -1, stdout, stderr }),
+    );
+  });
+}
+
+test(
+  "on a chain of scalar operations all participants agree, and are timed",
+  { timeout: 30_000 },
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), "cotangent-bench-"));
+    try {
+      const json = join(folder, "figures.json");
+      const { code, stdout, stderr } = await bench("--only", "a", "--quick", "--json", json);
+      expect(stderr).toBe("");
+      expect(code).toBe(0);
+      expect(stdout).toContain("chain of 1,000 scalar operations");
+      expect(stdout).not.toContain("DISAGREE");
+
+      const result = JSON.parse(await readFile(json, "utf8")) as Result;
+      expect(result).toMatchObject({ quick: true, agreed: true, machine: { node: process.versions.node } });
+      expect(result.parts.map(({ id }) => id)).toEqual(["a"]);
+      const { rows } = result.parts[0];
+      const gradients = rows.filter(
+        ({ work, what }) => work === "chain-1000" && what === "value and gradient",
+      );
+      expect(gradients.map(({ participant, dtype }) => `${participant} ${dtype}`)).toEqual([
+        "Cotangent float32",
+        "Cotangent float64",
+        "jax-js, wasm float32",
+        "TensorFlow.js, wasm float32",
+        "TensorFlow.js, cpu float32",
+      ]);
+      // Each has a target: Cotangent's own time, or how much longer a peer takes.
+      for (const { target } of gradients) expect(typeof target?.met).toBe("boolean");
+      expect(rows.some(({ what }) => what === "derivative, forward mode")).toBe(true);
+      for (const { participant, agreement, figure, ratio } of rows) {
+        expect(agreement.agrees).toBe(true);
+        expect(figure).not.toBeNull();
+        const { median, quartiles, unit } = figure!;
+        expect(unit).toBe("µs/op");
+        expect(quartiles[0]).toBeGreaterThan(0);
+        expect(median).toBeGreaterThanOrEqual(quartiles[0]);
+        expect(median).toBeLessThanOrEqual(quartiles[1]);
+        expect(ratio === null).toBe(participant === "Cotangent");
+      }
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  },
+);
