@@ -1,0 +1,264 @@
+/** The suite itself is judged: faults planted in rules and kernels must be caught, each by a law. */
+import {
+  type Draw,
+  type Kernel,
+  type Primitive,
+  type Value,
+  JsBackend,
+  argument,
+  bilinear,
+  binary,
+  binaryKernel,
+  jsBackend,
+  linear,
+  multiplePrimitive,
+  noParams,
+  primitive,
+  primitives,
+  real,
+  sameShape,
+  stepFunction,
+  strongMul,
+  unary,
+  unaryKernel,
+} from "cotangent";
+import { type Setting, assertReports, checkAllLaws } from "@cotangent/verify";
+import { describe, expect, test } from "vitest";
+
+const setting: Setting = { backend: jsBackend, dtype: "float64", reference: jsBackend };
+const onFloat32: Setting = { ...setting, dtype: "float32" };
+
+/** The laws that a mutant breaks. */
+function broken(mutant: Primitive, at: Setting = setting): string[] {
+  return checkAllLaws(mutant, at, { samples: 40 }).flatMap(({ law, failure }) =>
+    failure === undefined ? [] : [law],
+  );
+}
+
+const sine = unaryKernel(Math.sin);
+const product = binaryKernel((x, y) => x * y);
+const facts = {
+  args: ["x"],
+  shape: ([x]) => x,
+  cost: (_, output) => output.size,
+  sample: (draw: Draw) => ({ inputs: [argument(draw.shape())], params: {} }),
+} as const satisfies Partial<Parameters<typeof primitive>[1]>;
+const factsOfTwo = {
+  ...facts,
+  args: ["x", "y"],
+  sample: (draw: Draw) => {
+    const shape = draw.shape({ minRank: 1, minSize: 2 });
+    return { inputs: [argument(shape), argument(shape)], params: {} };
+  },
+} as const satisfies Partial<Parameters<typeof primitive>[1]>;
+
+describe("faults in rules are caught", () => {
+  test("a sign flipped in one mode", () => {
+    jsBackend.kernels.set("mutant:sign", sine);
+    const mutant = primitive("mutant:sign", {
+      ...facts,
+      residuals: { x: ["x"] },
+      jvp: { x: (dx, { x }) => strongMul(dx, x.cos()) },
+      vjp: { x: (ct, { x }) => strongMul(ct, x.cos()).neg() },
+    });
+    expect(broken(mutant.primitive)).toContain("adjoint");
+  });
+
+  test("a factor missing in both modes", () => {
+    jsBackend.kernels.set(
+      "mutant:factor",
+      unaryKernel((x) => x * x),
+    );
+    const mutant = unary("mutant:factor", { partial: (x) => x, domain: real(), flops: 1 });
+    expect(broken(mutant.primitive)).toContain("differences");
+  });
+
+  test("the wrong operand", () => {
+    jsBackend.kernels.set("mutant:operand", product);
+    const mutant = binary("mutant:operand", {
+      partials: { x: (x) => x, y: (x) => x },
+      domain: { x: real(), y: real() },
+      flops: 1,
+    });
+    expect(broken(mutant.primitive)).toContain("differences");
+  });
+
+  test("an un-broadcast forgotten", () => {
+    jsBackend.kernels.set("mutant:broadcast", product);
+    const mutant = bilinear("mutant:broadcast", {
+      shape: ([x]) => x,
+      cost: (_, output) => output.size,
+      sample: (draw) => ({
+        inputs: [argument(draw.shape({ minRank: 1, minSize: 2 })), argument([])],
+        params: {},
+      }),
+      transpose: { x: (ct, { y }) => ct.mul(y), y: (ct, { x }) => ct.mul(x) },
+    });
+    expect(broken(mutant.primitive)).toContain("linearity");
+  });
+
+  test("a dtype that the tangent does not keep", () => {
+    jsBackend.kernels.set("mutant:dtype", sine);
+    const mutant = primitive("mutant:dtype", {
+      ...facts,
+      residuals: { x: ["x"] },
+      jvp: { x: (dx, { x }) => dx.mul(x.cos()).astype("float64") },
+      vjp: { x: (ct, { x }) => ct.mul(x.cos()) },
+    });
+    expect(broken(mutant.primitive, onFloat32)).toContain("linearity");
+  });
+
+  test("a float32 constant in a float64 rule", () => {
+    jsBackend.kernels.set(
+      "mutant:precision",
+      unaryKernel((x) => 0.1 * x),
+    );
+    const mutant = unary("mutant:precision", {
+      partial: (x) => x.onesLike().mul(Math.fround(0.1)),
+      domain: real(),
+      flops: 1,
+    });
+    expect(broken(mutant.primitive)).toContain("differences");
+  });
+
+  test("a zero rule for a derivative that is not zero", () => {
+    jsBackend.kernels.set("mutant:zero", sine);
+    expect(broken(stepFunction("mutant:zero", { domain: real(), flops: 1 }).primitive)).toContain(
+      "differences",
+    );
+  });
+
+  test("a kink whose convention one mode changes", () => {
+    jsBackend.kernels.set("mutant:kink", unaryKernel(Math.abs));
+    const mutant = unary("mutant:kink", {
+      partial: (x) => x.ge(0).astype(x.dtype).mul(2).sub(1),
+      domain: real({ kinks: [0] }),
+      flops: 1,
+      kinks: [{ at: [0], partials: [0], because: "minimum norm" }],
+    });
+    expect(broken(mutant.primitive)).toEqual(["kinks"]);
+  });
+
+  test("a rule that is not linear", () => {
+    jsBackend.kernels.set("mutant:nonlinear", sine);
+    const mutant = primitive("mutant:nonlinear", {
+      ...facts,
+      residuals: { x: ["x"] },
+      jvp: { x: (dx, { x }) => dx.mul(x.cos()) },
+      vjp: { x: (ct, { x }) => ct.mul(x.cos()).add(ct.square().mul(1e-6)) },
+    });
+    expect(broken(mutant.primitive)).toContain("linearity");
+  });
+
+  test("a rule that cannot be differentiated again", () => {
+    jsBackend.kernels.set("mutant:second", unaryKernel(Math.sin));
+    const mutant = primitive("mutant:second", {
+      ...facts,
+      residuals: { x: ["x"] },
+      jvp: { x: (dx, { x }) => dx.mul(x.cos()) },
+      vjp: { x: (ct, { x }) => ct.mul(x.stopGradient().cos()) },
+    });
+    expect(broken(mutant.primitive)).toEqual(["second order"]);
+  });
+
+  test("a transpose that is off by one", () => {
+    jsBackend.kernels.set("mutant:shift", ([x], output) => {
+      const data = x.dataSync();
+      return data.map((_, i) => (i === 0 ? 0 : data[i - 1])).subarray(0, output.size);
+    });
+    const mutant = linear("mutant:shift", {
+      ...facts,
+      sample: (draw) => ({ inputs: [argument([draw.int(3, 5)])], params: {} }),
+      transpose: { x: (ct) => ct },
+    });
+    expect(broken(mutant.primitive)).toContain("adjoint");
+  });
+
+  test("a branch that is dropped", () => {
+    jsBackend.kernels.set("mutant:branch", product);
+    const mutant = primitive("mutant:branch", {
+      ...factsOfTwo,
+      residuals: { x: ["y"], y: ["x"] },
+      jvp: { x: (dx, { y }) => dx.mul(y), y: (dy, { x }) => dy.mul(x) },
+      vjp: { x: (ct, { y }) => ct.mul(y), y: (ct) => ct.mul(0) },
+    });
+    expect(broken(mutant.primitive)).toContain("adjoint");
+  });
+
+  test("a wrong joint rule of a primitive with two outputs", () => {
+    const rules = (sign: number): Parameters<typeof multiplePrimitive>[1] => ({
+      args: ["x"],
+      shapes: ([x]) => [x, x],
+      cost: ([x]) => 2 * x.size,
+      sample: (draw) => ({ inputs: [argument(draw.shape())], params: noParams }),
+      jvp: ([dx], { outputs: [sin, cos] }) => [(dx as Value).mul(cos), (dx as Value).mul(sin).mul(sign)],
+      vjp: ([s, c], { inputs: [x], outputs: [sin, cos] }) => [
+        (s ?? x.zerosLike()).mul(cos).sub((c ?? x.zerosLike()).mul(sin)),
+      ],
+    });
+    for (const name of ["sinCos", "mutant:sinCos"]) {
+      jsBackend.multipleKernels.set(name, ([x], outputs, params) =>
+        [Math.sin, Math.cos].map((f, i) => unaryKernel(f)([x], outputs[i], params)),
+      );
+    }
+    expect(broken(multiplePrimitive("sinCos", rules(-1)).primitive)).toEqual([]);
+    expect(broken(multiplePrimitive("mutant:sinCos", rules(1)).primitive)).toContain("adjoint");
+  });
+});
+
+describe("faults in kernels are caught", () => {
+  const faulty = new JsBackend();
+  Object.assign(faulty, { name: "faulty" });
+  const against: Setting = { backend: faulty, dtype: "float64", reference: jsBackend };
+  const plant = (name: string, kernel: Kernel): string[] => {
+    const right = faulty.kernels.get(name);
+    faulty.kernels.set(name, kernel);
+    const found = broken(byName(name), against);
+    if (right !== undefined) faulty.kernels.set(name, right);
+    return found;
+  };
+  const byName = (name: string): Primitive => {
+    const found = primitives().get(name);
+    if (found === undefined) throw new Error(`no primitive ${name}`);
+    return found;
+  };
+
+  test("a wrong last element", () => {
+    const right = jsBackend.kernels.get("exp");
+    const found = plant("exp", (inputs, output, params) => {
+      const buffer = right?.(inputs, output, params);
+      if (typeof buffer !== "number") (buffer as Float64Array)[output.size - 1] *= 1 + 1e-9;
+      return buffer;
+    });
+    expect(found).toContain("reference");
+  });
+
+  test("an operand transposed", () => {
+    const right = jsBackend.kernels.get("dotGeneral");
+    const found = plant("dotGeneral", ([x, y], output, params) =>
+      sameShape(x.shape, y.shape) ? right?.([y, x], output, params) : right?.([x, y], output, params),
+    );
+    expect(found).toContain("reference");
+  });
+
+  test("a leak", () => {
+    const found = plant("sin", (inputs, output, params) => {
+      faulty.adopt(undefined, output);
+      return sine(inputs, output, params);
+    });
+    expect(found).toContain("memory");
+  });
+
+  test("the right kernels break nothing", () => {
+    expect(broken(byName("exp"), against)).toEqual([]);
+  });
+});
+
+test("a failure says what was found, the call, and how to replay it", () => {
+  jsBackend.kernels.set("mutant:message", sine);
+  const mutant = unary("mutant:message", { partial: (x) => x.sin(), domain: real(), flops: 1 });
+  const reports = checkAllLaws(mutant.primitive, setting, { samples: 10, seed: 7 });
+  expect(() => assertReports(reports)).toThrow(
+    /mutant:message on js in float64 breaks the law "differences"[\s\S]*bind\(primitives\(\)\.get\("mutant:message"\)[\s\S]*replay: \{ seed: 7, path: "/,
+  );
+});

@@ -1,0 +1,4 @@
+import { jsBackend } from "cotangent";
+import { describeKnownBugs } from "./known-bugs.ts";
+
+describeKnownBugs(jsBackend);

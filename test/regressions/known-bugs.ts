@@ -1,0 +1,283 @@
+/** Wrong derivatives that real systems shipped, each by the public issue that reported it; a suite for any backend. */
+import {
+  type Backend,
+  type Value,
+  argument,
+  bind,
+  derivative,
+  entropyTerms,
+  grad,
+  isFloating,
+  jvp,
+  ones,
+  primitive,
+  primitives,
+  stack,
+  tensor,
+  tidy,
+  vjp,
+  where,
+  withBackend,
+  zeros,
+} from "cotangent";
+import { checkPrimitive, linearity } from "@cotangent/verify";
+import { describe, expect, test } from "vitest";
+
+/** Solves L x = b for a lower triangular L by forward substitution; what is above the diagonal is not read. */
+function solveLower(l: Value, b: Value): Value {
+  const x: Value[] = [];
+  for (let i = 0; i < b.size; i++) {
+    let rest = b.at(i);
+    for (let j = 0; j < i; j++) rest = rest.sub(l.at(i).at(j).mul(x[j]));
+    x.push(rest.div(l.at(i).at(i)));
+  }
+  return stack(x);
+}
+
+export function describeKnownBugs(backend: Backend): void {
+  const float = backend.dtypes.includes("float64") ? "float64" : "float32";
+  const eps = float === "float64" ? 2 ** -53 : 2 ** -24;
+  const close = (found: number, expected: number, roundings = 16): void =>
+    expect(Math.abs(found - expected)).toBeLessThanOrEqual(roundings * eps * Math.abs(expected));
+  const it = (name: string, body: () => void): void =>
+    test(name, () => withBackend(backend, () => tidy(body)));
+  /** The derivative at a scalar by both modes, which must be the same. */
+  const both = (f: (x: Value) => Value, x: number): number => {
+    const [forward, reverse] = [derivative(f)(x).item(), grad(f)(x).item()];
+    expect(forward).toBe(reverse);
+    return forward;
+  };
+
+  describe(`known bugs on ${backend.name}`, () => {
+    it("jax 347, 1052, 654: the gradient through where(x > 0, sqrt(x), 0) is 0 at x <= 0", () => {
+      for (const x of [-1, 0]) expect(both((v) => where(v.gt(0), v.sqrt(), 0), x)).toBe(0);
+    });
+
+    it("jax 2107: softplus'(0) is 1/2", () => {
+      expect(both((x) => x.softplus(), 0)).toBe(0.5);
+    });
+
+    it("jax 14397: the derivative of x ** [0, 1, 2] at 0 is [0, 1, 0]", () => {
+      const f = (x: Value): Value => x.pow(tensor([0, 1, 2]));
+      expect(derivative(f)(0).toArray()).toEqual([0, 1, 0]);
+      for (const [i, expected] of [0, 1, 0].entries())
+        expect(grad((x) => f(x).at(i))(0).item()).toBe(expected);
+    });
+
+    it("jax 15709: the entropy -x log x is 0 at 0, and not NaN", () => {
+      expect(
+        entropyTerms(tensor([0, 1]))
+          .sum()
+          .item(),
+      ).toBe(0);
+    });
+
+    it("jax 40315: derivatives of order 2 and 3 of tanh(u) u², u = tanh(x), agree in all compositions", () => {
+      const f = (x: Value): Value => {
+        const u = x.tanh();
+        return u.tanh().mul(u.square());
+      };
+      const d = (g: (x: Value) => Value) => (x: Value) => derivative(g)(x);
+      const r = (g: (x: Value) => Value) => (x: Value) => grad(g)(x);
+      for (const order of [2, 3]) {
+        const found = Array.from({ length: 2 ** order }, (_, mask) => {
+          let g = f;
+          for (let i = 0; i < order; i++) g = mask & (1 << i) ? d(g) : r(g);
+          return g(tensor(0.7)).item();
+        });
+        for (const value of found) close(value, found[0], 100 * order);
+      }
+    });
+
+    if (float === "float64") {
+      it("jax 40343, 40342: tanh'(20) and sigmoid'(40) are not 0", () => {
+        close(
+          both((x) => x.tanh(), 20),
+          1.6993417021166355e-17,
+        );
+        close(
+          both((x) => x.sigmoid(), 40),
+          4.248354255291589e-18,
+        );
+      });
+
+      it("jax 39799: sqrt'(5e-324) is finite", () => {
+        close(
+          both((x) => x.sqrt(), 5e-324),
+          2 ** 536,
+        );
+      });
+    } else {
+      it("jax 40343, 40342: in float32 tanh'(9) and sigmoid'(17) are not 0", () => {
+        close(
+          both((x) => x.tanh(), 9),
+          6.0919897e-8,
+          64,
+        );
+        close(
+          both((x) => x.sigmoid(), 17),
+          4.1399377e-8,
+          64,
+        );
+      });
+    }
+
+    it("jax 6452, 1350: a scalar broadcast against an array gets a scalar gradient", () => {
+      const g = grad((s, x) => s.mul(x).sum())(2, tensor([1, 2, 3]));
+      expect([g.shape, g.item()]).toEqual([[], 6]);
+    });
+
+    it("torch 27134: d(a^b)/db is 0 at a = 0, b > 0", () => {
+      for (const b of [0.5, 1, 2]) expect(both((y) => tensor(0).pow(y), b)).toBe(0);
+    });
+
+    it("torch 69034: the JVP of max and min is right in float32, and is float32", () => {
+      const x = tensor([1, 3, 2], { dtype: "float32" });
+      for (const [f, expected] of [
+        [(v: Value) => v.max(), 20],
+        [(v: Value) => v.min(), 10],
+      ] as const) {
+        const [, t] = jvp(f, [x], [tensor([10, 20, 30], { dtype: "float32" })]);
+        expect([t.dtype, t.item()]).toEqual(["float32", expected]);
+      }
+    });
+
+    it("torch 160513: the tangent of a float32 x times the literal 2.5 is float32", () => {
+      const [y, t] = jvp(
+        (x: Value) => x.mul(2.5),
+        [tensor(1, { dtype: "float32" })],
+        [tensor(1, { dtype: "float32" })],
+      );
+      expect([y.dtype, t.dtype, t.item()]).toEqual(["float32", "float32", 2.5]);
+    });
+
+    it("torch 78355: a VJP that returns an unreduced shape is refused by the checker", () => {
+      const name = `regression:unreduced:${backend.name}`;
+      backend.kernels.set(name, (inputs, output, params) =>
+        backend.kernels.get("mul")?.(inputs, output, params),
+      );
+      if (!primitives().has(name)) {
+        primitive(name, {
+          args: ["x", "s"],
+          residuals: { x: ["s"], s: ["x"] },
+          shape: ([x]) => x,
+          cost: (_, output) => output.size,
+          sample: (draw) => ({
+            inputs: [argument(draw.shape({ minRank: 1, minSize: 2 })), argument([])],
+            params: {},
+          }),
+          jvp: { x: (dx, { s }) => dx.mul(s), s: (ds, { x }) => ds.mul(x) },
+          vjp: { x: (ct, { s }) => ct.mul(s), s: (ct, { x }) => ct.mul(x) },
+        });
+      }
+      const found = primitives().get(name);
+      if (found === undefined) throw new Error("not registered");
+      const report = checkPrimitive(
+        found,
+        linearity,
+        { backend, dtype: float, reference: backend },
+        { samples: 5 },
+      );
+      expect(report.failure).toMatch(/the VJP gives .*\[\d/);
+    });
+
+    it("torch 196701: the nested JVP of cumprod through a zero agrees with the reverse-mode Hessian", () => {
+      const x = tensor([2, 0, 3]);
+      const v = tensor([1, 1, 1]);
+      const f = (y: Value): Value => y.cumprod().sum();
+      const nested = jvp((y: Value) => jvp(f, [y], [v])[1], [x], [v])[1].item();
+      const reverse = grad((y) => grad(f)(y).mul(v).sum())(x)
+        .sum()
+        .item();
+      expect([nested, reverse]).toEqual([12, 12]);
+    });
+
+    it("torch 773, HIPS/autograd 93: the gradient of prod with one zero factor, and with two", () => {
+      expect(grad((x) => x.prod())(tensor([2, 0, 3])).toArray()).toEqual([0, 6, 0]);
+      expect(grad((x) => x.prod())(tensor([0, 0, 3])).toArray()).toEqual([0, 0, 0]);
+    });
+
+    it("ForwardDiff 83, 443: D(x -> x D(y -> x + y, 1), 1) is 1", () => {
+      expect(derivative((x) => x.mul(derivative((y) => x.add(y))(1)))(1).item()).toBe(1);
+    });
+
+    it("tfjs 8721: the VJP of a batched matmul with broadcast batch dimensions has the operands' shapes", () => {
+      const [a, b] = [ones([2, 1, 3, 4]), ones([5, 4, 2])];
+      const [y, pullback] = vjp((x: Value, z: Value) => x.matmul(z), a, b);
+      const [da, db] = pullback(ones(y.shape));
+      expect([da.shape, db.shape]).toEqual([a.shape, b.shape]);
+      expect([da.at(0).at(0).at(0).at(0).item(), db.at(0).at(0).at(0).item()]).toEqual([10, 6]);
+    });
+
+    it("tfjs 3252: tanh has a second derivative", () => {
+      const t = Math.tanh(0.5);
+      close(derivative((x) => derivative((y) => y.tanh())(x))(0.5).item(), -2 * t * (1 - t * t), 64);
+      close(grad((x) => grad((y) => y.tanh())(x))(0.5).item(), -2 * t * (1 - t * t), 64);
+    });
+
+    it("jax-js 84: the derivatives of a triangular solve ignore the other triangle", () => {
+      const l = tensor([
+        [2, 99],
+        [1, 4],
+      ]);
+      const b = tensor([2, 9]);
+      const f = (m: Value): Value => solveLower(m, b).sum();
+      // x = (1, 2): the cotangents are -L⁻ᵀ 1 xᵀ below the diagonal, and 0 above it.
+      expect(grad(f)(l).toArray()).toEqual([
+        [-0.375, 0],
+        [-0.25, -0.5],
+      ]);
+      expect(
+        jvp(
+          f,
+          [l],
+          [
+            tensor([
+              [0, 1],
+              [0, 0],
+            ]),
+          ],
+        )[1].item(),
+      ).toBe(0);
+    });
+
+    it("jax 3996: a custom JVP and a custom VJP on one function are both used", () => {
+      const name = `regression:both:${backend.name}`;
+      backend.kernels.set(name, (inputs, output, params) =>
+        backend.kernels.get("sin")?.(inputs, output, params),
+      );
+      const used: string[] = [];
+      primitive(name, {
+        args: ["x"],
+        residuals: { x: ["x"] },
+        shape: ([x]) => x,
+        cost: () => 1,
+        sample: (draw) => ({ inputs: [argument(draw.shape())], params: {} }),
+        jvp: { x: (dx, { x }) => (used.push("jvp"), dx.mul(x.cos())) },
+        vjp: { x: (ct, { x }) => (used.push("vjp"), ct.mul(x.cos())) },
+      });
+      const found = primitives().get(name);
+      if (found === undefined) throw new Error("not registered");
+      expect(both((x) => bind(found, [x], {}), 0)).toBe(1);
+      expect(used).toEqual(["jvp", "vjp"]);
+      expect(
+        checkPrimitive(found, linearity, { backend, dtype: float, reference: backend }).failure,
+      ).toBeUndefined();
+    });
+
+    it("jax 13184, 2956: reverse mode through a while loop works", () => {
+      const newton = (a: Value): Value => {
+        let x = a;
+        while (Math.abs(x.item() ** 2 - a.item()) > 1e-5 * a.item()) x = x.add(a.div(x)).mul(0.5);
+        return x;
+      };
+      expect(Math.abs(grad(newton)(2).item() - 0.5 / Math.SQRT2)).toBeLessThan(1e-4); // the loop's own tolerance, times 10
+      expect(grad(newton)(2).item()).toBe(derivative(newton)(2).item());
+    });
+
+    it("integers stay without tangents, and zeros keep their shape", () => {
+      expect(isFloating("int32")).toBe(false);
+      expect(grad((x) => x.take([0]).sum())(zeros([3])).toArray()).toEqual([1, 0, 0]);
+    });
+  });
+}
