@@ -16,27 +16,37 @@ export function report({ parts, agreed, rounds, quick, seconds }: Result): strin
   return [...parts.map(partTable), notes.join("\n")].join("\n\n");
 }
 
-function partTable({ id, title, rows }: Part): string {
+function partTable({ title, rows }: Part): string {
+  const withRatios = rows.some(({ ratio }) => ratio !== null);
+  const withTargets = rows.some(({ target }) => target !== null);
+  const columns = [
+    { head: "participant", of: ({ participant, dtype }: Row) => `  ${participant}, ${dtype}` },
+    { head: "median [quartiles]", of: figureOf },
+    ...(withRatios ? [{ head: "ratio", of: ratioOf }] : []),
+    ...(withTargets
+      ? [
+          { head: "target", of: ({ target }: Row) => target?.says ?? "none" },
+          { head: "met", of: ({ target }: Row) => (target === null ? "" : target.met ? "yes" : "NO") },
+        ]
+      : []),
+  ];
   const table = new Table({
-    head: ["", "participant", id === "c" ? "gradient / value" : "time", "ratio", "target", "met"],
-    colAligns: ["left", "left", "right", "right", "right", "left"],
+    head: columns.map(({ head }) => head),
+    colAligns: columns.map((_, i) => (i === 0 ? "left" : "right")),
     style: { head: [], border: [], compact: true },
   });
   let heading = "";
   for (const row of rows) {
     const next = `${row.title}: ${row.what}`;
-    if (next !== heading) table.push([{ colSpan: 6, content: (heading = next) }]);
-    const { participant, dtype, ratio, target } = row;
-    table.push([
-      "",
-      `${participant}, ${dtype}`,
-      figureOf(row),
-      ratio === null ? "" : withQuartiles({ ...ratio, unit: "×" }),
-      target?.says ?? "",
-      target === null ? "" : target.met ? "yes" : "NO",
-    ]);
+    if (next !== heading) table.push([{ colSpan: columns.length, content: next }]);
+    heading = next;
+    table.push(columns.map(({ of }) => of(row)));
   }
   return `${title}\n${table.toString()}`;
+}
+
+function ratioOf({ ratio }: Row): string {
+  return ratio === null ? "" : withQuartiles({ ...ratio, unit: "×" });
 }
 
 function figureOf({ figure, agreement: { agrees, valueError, gradientError } }: Row): string {
@@ -46,7 +56,9 @@ function figureOf({ figure, agreement: { agrees, valueError, gradientError } }: 
 }
 
 function withQuartiles({ median, quartiles: [low, high], unit }: Figure): string {
-  return `${round3(median)} ${unit} [${round3(low)} … ${round3(high)}]`;
+  const [scale, shown] = unit === "ms" && median < 1 ? [1000, "µs"] : [1, unit];
+  const [middle, from, to] = [median, low, high].map((x) => round3(x * scale));
+  return `${middle} ${shown} [${from} … ${to}]`;
 }
 
 /** Three significant digits, without an exponent. */
