@@ -8,6 +8,6 @@ const options = parseOptions(process.argv.slice(2), {
 });
 if ("exitCode" in options) process.exitCode = options.exitCode;
 else {
-  const { agreed } = await run(options);
-  if (!agreed) process.exitCode = 1;
+  const result = await run(options);
+  if (result?.agreed !== true) process.exitCode = 1;
 }

@@ -11,7 +11,17 @@ import { machineLine, report } from "./report.ts";
 import { type Part, type Result, gradientPart, scalarPart, tensorPart } from "./result.ts";
 import { type Work, works } from "./works.ts";
 
-export async function run({ only, quick, json }: Options): Promise<Result> {
+/** Null where the file for the figures cannot be written: said at once, rather than after minutes of measuring. */
+export async function run({ only, quick, json }: Options): Promise<Result | null> {
+  if (json !== undefined) {
+    try {
+      await mkdir(dirname(json), { recursive: true });
+      await writeFile(json, "");
+    } catch (error) {
+      console.error(`error: --json: ${error instanceof Error ? error.message : String(error)}`);
+      return null;
+    }
+  }
   const start = performance.now();
   const machine = {
     cpu: cpus()[0]?.model ?? "unknown CPU",
@@ -55,7 +65,6 @@ export async function run({ only, quick, json }: Options): Promise<Result> {
   };
   console.log(`\n${report(result)}`);
   if (json !== undefined) {
-    await mkdir(dirname(json), { recursive: true });
     await writeFile(json, `${JSON.stringify(result, null, 2)}\n`);
   }
   return result;

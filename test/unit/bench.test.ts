@@ -5,8 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { measure, quickPatience } from "../../bench/measure.ts";
 import { parseOptions } from "../../bench/options.ts";
-import type { Result } from "../../bench/result.ts";
+import { cotangent } from "../../bench/participants/cotangent.ts";
+import type { Participant } from "../../bench/participants/participant.ts";
+import { report } from "../../bench/report.ts";
+import { type Result, gradientPart, scalarPart } from "../../bench/result.ts";
+import { works } from "../../bench/works.ts";
 
 function parse(...args: string[]) {
   let said = "";
@@ -99,3 +104,28 @@ test(
     }
   },
 );
+
+test.each([
+  ["a wrong gradient", 1, [[2]]],
+  ["not a number", NaN, [[NaN]]],
+  ["too few gradients", 1, []],
+])("a participant that disagrees leaves the work without figures: %s", async (_, value, gradient) => {
+  const wrong: Participant = {
+    ...cotangent("float32"),
+    name: "Wrong",
+    chain: () => ({ value: () => value, valueAndGrad: () => ({ value, gradient }) }),
+  };
+  const measured = await measure(
+    works(true).chain,
+    [cotangent("float32"), cotangent("float64"), wrong],
+    quickPatience,
+  );
+  expect(measured.agreed).toBe(false);
+  const parts = [scalarPart([measured]), gradientPart([measured])];
+  for (const { figure, ratio, target } of parts.flatMap(({ rows }) => rows))
+    expect([figure, ratio, target]).toEqual([null, null, null]);
+  const machine = { cpu: "", cores: 1, platform: "", node: "" };
+  const text = report({ machine, quick: true, rounds: 1, seconds: 1, agreed: measured.agreed, parts });
+  expect(text).toContain("DISAGREES");
+  expect(text).not.toContain("µs/op");
+});
