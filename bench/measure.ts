@@ -44,8 +44,8 @@ export interface Patience {
 export const fullPatience: Patience = { rounds: 9, warmUpMilliseconds: 200, timingMilliseconds: 20 };
 export const quickPatience: Patience = { rounds: 3, warmUpMilliseconds: 10, timingMilliseconds: 2 };
 
-/** Sums of a million numbers in float32 keep fewer digits than a gradient's elements do. */
-const tolerance = { value: 1e-3, gradient: 2e-5 };
+/** For float32. A work says for itself how well its value can be known. */
+const gradientTolerance = 2e-5;
 
 interface Subject {
   readonly participant: Participant;
@@ -79,7 +79,7 @@ export async function measure(
   const judged = [];
   for (const { participant, task, found } of tasks) {
     await participant.enter();
-    judged.push({ participant, task, agreement: agreementOf(task, found, reference.found) });
+    judged.push({ participant, task, agreement: agreementOf(work, task, found, reference.found) });
   }
   const agreed = judged.every(({ agreement }) => agreement.agrees);
 
@@ -108,7 +108,7 @@ export async function measure(
   };
 }
 
-function agreementOf(task: Task, found: Found, reference: Found): Agreement {
+function agreementOf(work: Work, task: Task, found: Found, reference: Found): Agreement {
   const valueError = Math.max(
     relativeError([[found.value]], [[reference.value]]),
     relativeError([[task.value()]], [[reference.value]]),
@@ -118,7 +118,7 @@ function agreementOf(task: Task, found: Found, reference: Found): Agreement {
     task.derivative === undefined ? 0 : relativeError([[task.derivative()]], reference.gradient),
   );
   // Written so that NaN agrees with nothing.
-  const agrees = valueError <= tolerance.value && gradientError <= tolerance.gradient;
+  const agrees = valueError <= work.valueTolerance && gradientError <= gradientTolerance;
   return { valueError, gradientError, agrees };
 }
 

@@ -10,6 +10,8 @@ export interface Work {
   readonly operations?: number;
   /** Whether the peers take part; they need minutes for a chain of a million operations. */
   readonly peers: boolean;
+  /** How far values in float32 may be from the one in float64, relative to it. */
+  readonly valueTolerance: number;
   build(participant: Participant): Task;
 }
 
@@ -19,6 +21,7 @@ function chain(operations: number, peers: boolean): Work {
     title: `chain of ${operations.toLocaleString("en")} scalar operations`,
     operations,
     peers,
+    valueTolerance: 2e-5,
     build: (participant) => participant.chain(1.25, operations),
   };
 }
@@ -30,6 +33,8 @@ function elementwise(count: number): Work {
     id: `elementwise-${count}`,
     title: `sum(sin(x) · exp(-x²) + tanh(x)), ${count.toLocaleString("en")} elements`,
     peers: true,
+    // Added up one after another in float32, as some do it, the sum loses digits with every element.
+    valueTolerance: Math.max(2e-5, 2e-9 * count),
     build: (participant) => participant.elementwise(x),
   };
 }
@@ -52,6 +57,7 @@ function network(): Work {
     id: "network",
     title: `network ${inputs}-${hidden}-${classes}, batch ${batch}`,
     peers: true,
+    valueTolerance: 2e-5,
     build: (participant) => participant.network(data),
   };
 }

@@ -59,6 +59,13 @@ function bench(...args: string[]): Promise<{ code: number; stdout: string; stder
   });
 }
 
+test("a file that cannot be written is refused at once", async () => {
+  const { code, stdout, stderr } = await bench("--json", root);
+  expect(code).toBe(1);
+  expect(stdout).toBe("");
+  expect(stderr).toContain("error: --json: ");
+});
+
 test(
   "on a chain of scalar operations all participants agree, and are timed",
   { timeout: 30_000 },
