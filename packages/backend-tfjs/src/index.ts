@@ -1,1 +1,1 @@
-export {};
+export { TfjsBackend, createTfjsBackend } from "./backend.ts";

@@ -1,0 +1,221 @@
+import {
+  type Aval,
+  type Backend,
+  BackendError,
+  type Buffer,
+  DTypeError,
+  type DType,
+  type Kernel,
+  type MemoryFigures,
+  type MultipleKernel,
+  ShapeError,
+  type Tensor,
+  type Token,
+  type TypedArray,
+  fail,
+  hostArray,
+} from "@cotangent/core";
+import {
+  type Tensor as TfTensor,
+  engine,
+  env,
+  keep,
+  ready,
+  setBackend,
+  tensor as tfTensor,
+} from "@tensorflow/tfjs-core";
+import "@tensorflow/tfjs-backend-webgl";
+import { contractions, maxPool2d } from "./contraction.ts";
+import { elementwise, runExpression } from "./elementwise.ts";
+import { glslExpressions } from "./glsl.ts";
+import { indexing } from "./indexing.ts";
+import { ofNothing, reductions } from "./reduction.ts";
+import { shape } from "./shape.ts";
+import * as ops from "./tf-ops.ts";
+
+interface Owned {
+  readonly tensor: TfTensor;
+  readonly bytes: number;
+}
+
+/** Whole numbers beyond this are not all float32 numbers, and WebGL computes int32 in float32. */
+const largestExactInteger = 2 ** 24;
+
+/** tfjs-core's kernels as a backend; of tfjs's gradients it uses nothing. */
+export class TfjsBackend implements Backend {
+  readonly name: string;
+  readonly dtypes: readonly DType[] = ["float32", "int32", "bool"];
+  readonly defaultDType: DType = "float32";
+  readonly kernels: Map<string, Kernel>;
+  readonly multipleKernels: Map<string, MultipleKernel> = new Map();
+  /** The tfjs backend's own name. */
+  readonly tfjsName: string;
+  #buffers = 0;
+  #bytes = 0;
+
+  /** Use `createTfjsBackend`, which waits until tfjs is ready. */
+  constructor(tfjsName: string) {
+    this.tfjsName = tfjsName;
+    this.name = tfjsName === "webgl" ? "webgl" : `tfjs-${tfjsName}`;
+    const maximum = (x: TfTensor, y: TfTensor): TfTensor =>
+      tfjsName === "webgl"
+        ? runExpression(glslExpressions["max"], [x, y], {
+            shape: x.shape,
+            dtype: "float32",
+          } as unknown as Aval)
+        : ops.maximum(x, y);
+    const all = {
+      ...elementwise,
+      ...shape,
+      ...reductions,
+      ...contractions,
+      ...indexing,
+      maxPool2d: maxPool2d(maximum),
+    };
+    this.kernels = new Map(Object.entries(all).map(([name, kernel]) => [name, this.#guarded(name, kernel)]));
+  }
+
+  /** A kernel whose intermediates tfjs disposes of; what has no elements never reaches a shader. */
+  #guarded(name: string, kernel: Kernel): Kernel {
+    return (inputs, output, params) => {
+      void setBackend(this.tfjsName); // synchronous for a backend that is ready; others may have been used meanwhile
+      if (output.size === 0) return keep(tfTensor([], [...output.shape], output.dtype as "float32"));
+      this.#requireTexture(output);
+      const empty = inputs.some((input) => input.size === 0);
+      return engine().tidy(name, () => {
+        const result = empty
+          ? withoutElements(name, inputs, output, kernel, params)
+          : (kernel(inputs, output, params) as TfTensor);
+        return keep(result);
+      });
+    };
+  }
+
+  #requireTexture(aval: Aval): void {
+    if (this.tfjsName !== "webgl") return;
+    const side = env().getNumber("WEBGL_MAX_TEXTURE_SIZE");
+    if (aval.size > side * side) {
+      fail(
+        ShapeError,
+        `${aval} has ${aval.size} elements, but a texture of this device holds at most ${side} x ${side} = ${side * side}. ` +
+          `Split the value, or compute it on another backend.`,
+      );
+    }
+  }
+
+  fromHost(data: TypedArray, aval: Aval): Buffer {
+    void setBackend(this.tfjsName);
+    this.#requireTexture(aval);
+    if (aval.dtype === "int32" && this.tfjsName === "webgl") {
+      const large = (data as Int32Array).find((x) => Math.abs(x) > largestExactInteger);
+      if (large !== undefined) refuseInteger(large);
+    }
+    return keep(
+      tfTensor(data as Float32Array | Int32Array | Uint8Array, [...aval.shape], aval.dtype as "float32"),
+    );
+  }
+
+  scalar(value: number, dtype: DType): Buffer {
+    void setBackend(this.tfjsName);
+    if (dtype === "int32" && this.tfjsName === "webgl" && Math.abs(value) > largestExactInteger)
+      refuseInteger(value);
+    return keep(ops.scalar(dtype === "bool" ? value !== 0 : value, dtype as "float32"));
+  }
+
+  toHostSync(buffer: Buffer, aval: Aval): TypedArray {
+    return copied((buffer as TfTensor).dataSync(), aval);
+  }
+
+  async toHost(buffer: Buffer, aval: Aval): Promise<TypedArray> {
+    return copied(await (buffer as TfTensor).data(), aval);
+  }
+
+  adopt(buffer: Buffer, aval: Aval): Token {
+    this.#buffers++;
+    this.#bytes += aval.bytes;
+    return { tensor: buffer as TfTensor, bytes: aval.bytes } satisfies Owned;
+  }
+
+  free(token: Token): void {
+    const { tensor, bytes } = token as Owned;
+    this.#buffers--;
+    this.#bytes -= bytes;
+    tensor.dispose();
+  }
+
+  memory(): MemoryFigures {
+    return { buffers: this.#buffers, bytes: this.#bytes };
+  }
+}
+
+function refuseInteger(value: number): never {
+  fail(
+    DTypeError,
+    `The int32 ${value} was given to backend webgl, which computes in float32 and is exact for whole numbers up to ` +
+      `${largestExactInteger} alone. Use another backend for larger ones.`,
+  );
+}
+
+function copied(data: ArrayLike<number>, aval: Aval): TypedArray {
+  const host = hostArray(aval.dtype, aval.size);
+  host.set(data);
+  return host;
+}
+
+/** A result with elements, of inputs some of which have none. */
+function withoutElements(
+  name: string,
+  inputs: readonly Tensor[],
+  output: Aval,
+  kernel: Kernel,
+  params: object,
+): TfTensor {
+  switch (name) {
+    case "concatenate":
+    case "scatterAdd":
+      return kernel(inputs, output, params) as TfTensor;
+    case "dotGeneral":
+    case "conv2dFilterTranspose":
+    case "conv2dInputTranspose":
+    case "conv2d":
+    case "overlapAdd":
+    case "pad":
+      return ops.zeros([...output.shape], output.dtype as "float32");
+    default:
+      if (name in ofNothing) return ops.fill([...output.shape], ofNothing[name], output.dtype as "float32");
+      return fail(
+        BackendError,
+        `${name}: inputs ${inputs.map((x) => x.aval.toString()).join(", ")} have no elements, but the output ${output} has. ` +
+          `This backend has no rule for that.`,
+      );
+  }
+}
+
+/**
+ * The tfjs backend of that name, ready to use: "webgl" by default, or any other that the caller has registered with
+ * tfjs by importing it (cpu, wasm, webgpu).
+ *
+ * @throws BackendError where tfjs has no such backend or cannot start it.
+ * @example
+ * ```ts
+ * const webgl = await createTfjsBackend();
+ * registerBackend(webgl);
+ * withBackend("webgl", () => grad(loss)(weights));
+ * ```
+ */
+export async function createTfjsBackend(tfjsName = "webgl"): Promise<TfjsBackend> {
+  const started = await setBackend(tfjsName).catch(() => false);
+  if (!started) {
+    fail(
+      BackendError,
+      `tfjs could not start its backend "${tfjsName}". ` +
+        (tfjsName === "webgl"
+          ? `WebGL needs a browser with float textures.`
+          : `Import @tensorflow/tfjs-backend-${tfjsName} first.`),
+    );
+  }
+  await ready();
+  // Small tensors would else be computed on the host, by other kernels than large ones.
+  if (tfjsName === "webgl") env().set("WEBGL_CPU_FORWARD", false);
+  return new TfjsBackend(tfjsName);
+}

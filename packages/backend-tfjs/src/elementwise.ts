@@ -1,0 +1,155 @@
+/** Elementwise kernels: on WebGL one program each, of our own; on other tfjs backends a composition of tfjs's kernels. */
+import {
+  type Aval,
+  BackendError,
+  type Kernel,
+  type Shape,
+  type Tensor,
+  fail,
+  sameShape,
+} from "@cotangent/core";
+import type { GPGPUProgram, MathBackendWebGL } from "@tensorflow/tfjs-backend-webgl";
+import {
+  type NamedTensorInfoMap,
+  type Tensor as TfTensor,
+  type TensorInfo,
+  engine,
+  getBackend,
+  getKernel,
+  registerKernel,
+  reshape,
+} from "@tensorflow/tfjs-core";
+import { glslExpressions, glslFunctions } from "./glsl.ts";
+import { portable } from "./portable.ts";
+
+const kernelName = "CotangentElementwise";
+
+/** A shader that computes one expression of its inputs a, b, c, which broadcast to the output. */
+function programOf(expression: string, inputCount: number, outputShape: number[]): GPGPUProgram {
+  const names = ["A", "B", "C"].slice(0, inputCount);
+  const reads = names
+    .map((name) => `float ${name.toLowerCase()} = get${name}AtOutCoords();`)
+    .join("\n      ");
+  return {
+    variableNames: names,
+    outputShape,
+    userCode: `
+    ${glslFunctions}
+    void main() {
+      ${reads}
+      setOutput(${expression});
+    }`,
+  };
+}
+
+/** Registers the program with tfjs's engine, so that its outputs are counted and disposed of like any others. */
+function registerPrograms(): void {
+  if (getKernel(kernelName, "webgl") !== undefined) return;
+  registerKernel({
+    kernelName,
+    backendName: "webgl",
+    kernelFunc: ({ inputs, backend, attrs }): TensorInfo => {
+      const { expression, outputShape, dtype } = attrs as unknown as Attributes;
+      const given = Object.values(inputs as NamedTensorInfoMap) as TensorInfo[];
+      const program = programOf(expression, given.length, [...outputShape]);
+      return (backend as unknown as MathBackendWebGL).compileAndRun(program, given, dtype);
+    },
+  });
+}
+
+interface Attributes {
+  readonly expression: string;
+  readonly outputShape: Shape;
+  readonly dtype: "float32" | "int32" | "bool";
+}
+
+/** Runs an elementwise expression on WebGL tensors that broadcast to the output's shape. */
+export function runExpression(expression: string, inputs: readonly TfTensor[], output: Aval): TfTensor {
+  registerPrograms();
+  const { shapes, outputShape } = merged(
+    inputs.map((input) => input.shape),
+    output.shape,
+  );
+  const named: Record<string, TfTensor> = {};
+  inputs.forEach((input, i) => (named["abc"[i]] = reshape(input, shapes[i])));
+  const attributes = { expression, outputShape, dtype: output.dtype } as unknown as Parameters<
+    ReturnType<typeof engine>["runKernel"]
+  >[2];
+  const found = engine().runKernel(kernelName, named, attributes) as TfTensor;
+  return reshape(found, [...output.shape]);
+}
+
+/**
+ * Merges neighbouring axes along which every input is either whole or broadcast: shaders read at most six axes, and most
+ * calls need one.
+ */
+function merged(shapes: readonly Shape[], output: Shape): { shapes: number[][]; outputShape: number[] } {
+  const padded = shapes.map((shape) => [
+    ...new Array<number>(output.length - shape.length).fill(1),
+    ...shape,
+  ]);
+  const outputShape: number[] = [];
+  const out: number[][] = shapes.map(() => []);
+  let pattern = "";
+  output.forEach((n, axis) => {
+    if (n === 1) return;
+    const here = padded.map((shape) => (shape[axis] === 1 ? "b" : "w")).join("");
+    if (here !== pattern) {
+      pattern = here;
+      outputShape.push(1);
+      for (const shape of out) shape.push(1);
+    }
+    const last = outputShape.length - 1;
+    outputShape[last] *= n;
+    padded.forEach((shape, i) => (out[i][last] *= shape[axis]));
+  });
+  if (outputShape.length > 6) {
+    fail(
+      BackendError,
+      `WebGL broadcasts along at most 6 groups of axes, but ${shapes.map((shape) => `[${shape.join(", ")}]`).join(" and ")} ` +
+        `need ${outputShape.length}. Reshape so that fewer axes of size 1 alternate with others.`,
+    );
+  }
+  return { shapes: out, outputShape };
+}
+
+const unwrap = (inputs: readonly Tensor[]): TfTensor[] => inputs.map((input) => input.buffer as TfTensor);
+
+/** The kernel of an elementwise primitive. */
+function elementwiseKernel(name: string): Kernel {
+  return (inputs, output) => {
+    const tensors = unwrap(inputs);
+    if (getBackend() === "webgl") return runExpression(glslExpressions[name], tensors, output);
+    return portable[name](tensors, output);
+  };
+}
+
+const clamp: Kernel = (inputs, output, params) => {
+  const { low, high } = params as { low: number; high: number };
+  const tensors = unwrap(inputs);
+  if (getBackend() !== "webgl") return portable["clamp"](tensors, output, params);
+  const bound = (x: number): string =>
+    Number.isFinite(x) ? `float(${x.toExponential()})` : x > 0 ? "INFINITY" : "-INFINITY";
+  return runExpression(`isnan(a) ? a : min(max(a, ${bound(low)}), ${bound(high)})`, tensors, output);
+};
+
+const convert: Kernel = (inputs, output) => {
+  const tensors = unwrap(inputs);
+  if (getBackend() !== "webgl") return portable["convert"](tensors, output);
+  const expression = {
+    float32: "a",
+    int32: "isnan(a) ? 0.0 : sign(a) * floor(abs(a))",
+    bool: "a != 0.0 || isnan(a) ? 1.0 : 0.0",
+    float64: "a",
+  }[output.dtype];
+  return runExpression(expression, tensors, output);
+};
+
+export const elementwise: Readonly<Record<string, Kernel>> = {
+  ...Object.fromEntries(Object.keys(glslExpressions).map((name) => [name, elementwiseKernel(name)])),
+  stopGradient: ([x]) => x.buffer,
+  broadcastTo: ([x], output, params) =>
+    sameShape(x.shape, output.shape) ? x.buffer : elementwiseKernel("broadcastTo")([x], output, params),
+  clamp,
+  convert,
+};

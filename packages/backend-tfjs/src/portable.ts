@@ -1,0 +1,113 @@
+/** Elementwise primitives as compositions of tfjs-core ops, for tfjs backends other than WebGL. */
+import type { Aval } from "@cotangent/core";
+import * as ops from "./tf-ops.ts";
+import type { Tensor } from "@tensorflow/tfjs-core";
+
+type Portable = (inputs: Tensor[], output: Aval, params?: object) => Tensor;
+
+const one =
+  (f: (x: Tensor) => Tensor): Portable =>
+  ([x]) =>
+    f(x);
+const two =
+  (f: (x: Tensor, y: Tensor) => Tensor): Portable =>
+  ([x, y]) =>
+    f(x, y);
+
+const isNaN = (x: Tensor): Tensor => ops.notEqual(x, x);
+const zero = (x: Tensor): Tensor => ops.zerosLike(x);
+
+function hypot(x: Tensor, y: Tensor): Tensor {
+  const big = ops.maximum(ops.abs(x), ops.abs(y));
+  const ratio = ops.div(ops.minimum(ops.abs(x), ops.abs(y)), big);
+  const finite = ops.mul(big, ops.sqrt(ops.add(1, ops.square(ratio))));
+  return ops.where(ops.logicalOr(ops.equal(big, 0), ops.equal(big, Infinity)), big, finite);
+}
+
+function strongMul(x: Tensor, y: Tensor): Tensor {
+  const product = ops.mul(x, y);
+  return ops.where(ops.logicalOr(ops.equal(x, 0), ops.equal(y, 0)), zero(product), product);
+}
+
+function xlogy(x: Tensor, y: Tensor): Tensor {
+  const product = ops.mul(x, ops.log(y));
+  return ops.where(ops.logicalAnd(ops.equal(x, 0), ops.equal(y, y)), zero(product), product);
+}
+
+function floorMod(x: Tensor, y: Tensor): Tensor {
+  return ops.sub(x, ops.mul(y, ops.floor(ops.div(x, y))));
+}
+
+/** By primitive name. */
+export const portable: Readonly<Record<string, Portable>> = {
+  neg: one(ops.neg),
+  abs: one(ops.abs),
+  sign: one(ops.sign),
+  floor: one(ops.floor),
+  ceil: one(ops.ceil),
+  round: one(ops.round),
+  exp: one(ops.exp),
+  expm1: one(ops.expm1),
+  log: one(ops.log),
+  log1p: one(ops.log1p),
+  tanh: one(ops.tanh),
+  sigmoid: one(ops.sigmoid),
+  softplus: one((x) => ops.add(ops.relu(x), ops.log1p(ops.exp(ops.neg(ops.abs(x)))))),
+  relu: one(ops.relu),
+  sin: one(ops.sin),
+  cos: one(ops.cos),
+  tan: one(ops.tan),
+  asin: one(ops.asin),
+  acos: one(ops.acos),
+  atan: one(ops.atan),
+  sinh: one(ops.sinh),
+  cosh: one(ops.cosh),
+  asinh: one(ops.asinh),
+  acosh: one(ops.acosh),
+  atanh: one(ops.atanh),
+  sqrt: one(ops.sqrt),
+  rsqrt: one(ops.rsqrt),
+  square: one(ops.square),
+  reciprocal: one(ops.reciprocal),
+  erf: one(ops.erf),
+  not: one(ops.logicalNot),
+  isFinite: one(ops.isFinite),
+  broadcastTo: ([x], output) => ops.broadcastTo(x, [...output.shape]),
+
+  add: two(ops.add),
+  sub: two(ops.sub),
+  mul: two(ops.mul),
+  strongMul: two(strongMul),
+  div: two(ops.div),
+  pow: two(ops.pow),
+  max: two(ops.maximum),
+  min: two(ops.minimum),
+  hypot: two(hypot),
+  atan2: two(ops.atan2),
+  mod: two(floorMod),
+  xlogy: two(xlogy),
+
+  eq: two(ops.equal),
+  ne: two(ops.notEqual),
+  lt: two(ops.less),
+  le: two(ops.lessEqual),
+  gt: two(ops.greater),
+  ge: two(ops.greaterEqual),
+  and: two(ops.logicalAnd),
+  or: two(ops.logicalOr),
+
+  where: ([condition, x, y], output) =>
+    ops.where(
+      ops.broadcastTo(condition, [...output.shape]),
+      ops.broadcastTo(x, [...output.shape]),
+      ops.broadcastTo(y, [...output.shape]),
+    ),
+  clamp: ([x], _, params) => {
+    const { low, high } = params as { low: number; high: number };
+    return ops.where(isNaN(x), x, ops.clipByValue(x, low, high));
+  },
+  convert: ([x], output) =>
+    output.dtype === "bool"
+      ? ops.notEqual(x, ops.cast(0, x.dtype))
+      : ops.cast(x, output.dtype as "float32" | "int32"),
+};
