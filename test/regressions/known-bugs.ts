@@ -272,7 +272,7 @@ export function describeKnownBugs(backend: Backend): void {
         return x;
       };
       expect(Math.abs(grad(newton)(2).item() - 0.5 / Math.SQRT2)).toBeLessThan(1e-4); // the loop's own tolerance, times 10
-      expect(grad(newton)(2).item()).toBe(derivative(newton)(2).item());
+      close(grad(newton)(2).item(), derivative(newton)(2).item(), 64);
     });
 
     it("integers stay without tangents, and zeros keep their shape", () => {

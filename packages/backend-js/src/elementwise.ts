@@ -1,6 +1,6 @@
 import type { Kernel, TypedArray } from "@cotangent/core";
 import { sameShape } from "@cotangent/core";
-import { erf, floorMod, roundHalfEven, sigmoid, softplus, strongProduct } from "./scalar-math.ts";
+import { erf, floorMod, power, roundHalfEven, sigmoid, softplus, strongProduct } from "./scalar-math.ts";
 import { elements, result, rounded } from "./storage.ts";
 import { broadcastStrides, offsets } from "./strided.ts";
 
@@ -144,7 +144,7 @@ export const elementwise: Record<string, Kernel> = {
   mul: binaryKernel((x, y) => x * y, Math.imul),
   strongMul: binaryKernel(strongProduct),
   div: binaryKernel((x, y) => x / y),
-  pow: binaryKernel((x, y) => (x === 1 ? 1 : x ** y)), // 1 to any power is 1, NaN and Infinity included (IEEE 754 pow)
+  pow: binaryKernel(power),
   max: binaryKernel(Math.max),
   min: binaryKernel(Math.min),
   hypot: binaryKernel(Math.hypot),

@@ -18,6 +18,11 @@ export function softplus(x: number): number {
   return Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
 }
 
+/** x to the power y as IEEE 754 has it: unlike JavaScript, 1 where x is 1 or, at infinite y, -1. */
+export function power(x: number, y: number): number {
+  return x === 1 || (x === -1 && Math.abs(y) === Infinity) ? 1 : x ** y;
+}
+
 /** The remainder with the sign of the divisor. */
 export function floorMod(x: number, y: number): number {
   const r = x % y;

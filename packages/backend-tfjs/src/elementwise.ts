@@ -22,7 +22,16 @@ import {
 import { glslExpressions, glslFunctions } from "./glsl.ts";
 import { portable } from "./portable.ts";
 
-const kernelName = "CotangentElementwise";
+const kernelName = "CotangentProgram";
+
+/** Runs a program of our own on the WebGL backend, inside tfjs's engine, which counts and disposes of the output. */
+export function runProgram(program: GPGPUProgram, inputs: readonly TfTensor[], dtype: string): TfTensor {
+  registerPrograms();
+  const named: Record<string, TfTensor> = {};
+  inputs.forEach((input, i) => (named["abc"[i]] = input));
+  const attributes = { program, dtype } as unknown as Parameters<ReturnType<typeof engine>["runKernel"]>[2];
+  return engine().runKernel(kernelName, named, attributes) as TfTensor;
+}
 
 /** A shader that computes one expression of its inputs a, b, c, which broadcast to the output. */
 function programOf(expression: string, inputCount: number, outputShape: number[]): GPGPUProgram {
@@ -42,40 +51,28 @@ function programOf(expression: string, inputCount: number, outputShape: number[]
   };
 }
 
-/** Registers the program with tfjs's engine, so that its outputs are counted and disposed of like any others. */
 function registerPrograms(): void {
   if (getKernel(kernelName, "webgl") !== undefined) return;
   registerKernel({
     kernelName,
     backendName: "webgl",
     kernelFunc: ({ inputs, backend, attrs }): TensorInfo => {
-      const { expression, outputShape, dtype } = attrs as unknown as Attributes;
+      const { program, dtype } = attrs as unknown as { program: GPGPUProgram; dtype: "float32" };
       const given = Object.values(inputs as NamedTensorInfoMap) as TensorInfo[];
-      const program = programOf(expression, given.length, [...outputShape]);
       return (backend as unknown as MathBackendWebGL).compileAndRun(program, given, dtype);
     },
   });
 }
 
-interface Attributes {
-  readonly expression: string;
-  readonly outputShape: Shape;
-  readonly dtype: "float32" | "int32" | "bool";
-}
-
 /** Runs an elementwise expression on WebGL tensors that broadcast to the output's shape. */
 export function runExpression(expression: string, inputs: readonly TfTensor[], output: Aval): TfTensor {
-  registerPrograms();
   const { shapes, outputShape } = merged(
     inputs.map((input) => input.shape),
     output.shape,
   );
-  const named: Record<string, TfTensor> = {};
-  inputs.forEach((input, i) => (named["abc"[i]] = reshape(input, shapes[i])));
-  const attributes = { expression, outputShape, dtype: output.dtype } as unknown as Parameters<
-    ReturnType<typeof engine>["runKernel"]
-  >[2];
-  const found = engine().runKernel(kernelName, named, attributes) as TfTensor;
+  const program = programOf(expression, inputs.length, outputShape);
+  const merging = inputs.map((input, i) => reshape(input, shapes[i]));
+  const found = runProgram(program, merging, output.dtype);
   return reshape(found, [...output.shape]);
 }
 
@@ -129,8 +126,8 @@ const clamp: Kernel = (inputs, output, params) => {
   const tensors = unwrap(inputs);
   if (getBackend() !== "webgl") return portable["clamp"](tensors, output, params);
   const bound = (x: number): string =>
-    Number.isFinite(x) ? `float(${x.toExponential()})` : x > 0 ? "INFINITY" : "-INFINITY";
-  return runExpression(`isnan(a) ? a : min(max(a, ${bound(low)}), ${bound(high)})`, tensors, output);
+    Number.isFinite(x) ? `float(${x.toExponential()})` : x > 0 ? "INF_" : "-INF_";
+  return runExpression(`isnan_(a) ? a : min(max(a, ${bound(low)}), ${bound(high)})`, tensors, output);
 };
 
 const convert: Kernel = (inputs, output) => {
@@ -138,8 +135,8 @@ const convert: Kernel = (inputs, output) => {
   if (getBackend() !== "webgl") return portable["convert"](tensors, output);
   const expression = {
     float32: "a",
-    int32: "isnan(a) ? 0.0 : sign(a) * floor(abs(a))",
-    bool: "a != 0.0 || isnan(a) ? 1.0 : 0.0",
+    int32: "isnan_(a) ? 0.0 : sign(a) * floor(abs(a))",
+    bool: "a != 0.0 || isnan_(a) ? 1.0 : 0.0",
     float64: "a",
   }[output.dtype];
   return runExpression(expression, tensors, output);

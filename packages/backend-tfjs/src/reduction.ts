@@ -8,7 +8,10 @@ import {
   type Tensor,
   sizeOf,
 } from "@cotangent/core";
-import type { Tensor as TfTensor } from "@tensorflow/tfjs-core";
+import type { GPGPUProgram } from "@tensorflow/tfjs-backend-webgl";
+import { type Tensor as TfTensor, getBackend } from "@tensorflow/tfjs-core";
+import { runProgram } from "./elementwise.ts";
+import { glslFunctions } from "./glsl.ts";
 import { around, permuted } from "./shape.ts";
 import * as ops from "./tf-ops.ts";
 
@@ -23,21 +26,51 @@ function reduction(reduce: (matrix: TfTensor) => TfTensor): Kernel {
   return ([x], output, params) => ops.reshape(reduce(rows(x, (params as Axes).axes)), [...output.shape]);
 }
 
-/** A NaN in a row makes its extremum NaN, which tfjs does not promise: a sum of x - x finds it. */
-function withNaN(matrix: TfTensor, extremum: TfTensor): TfTensor {
-  const isNaN = ops.cast(ops.notEqual(matrix, matrix), "float32");
-  return ops.where(ops.greater(ops.max(isNaN, 1), 0), ops.fill(extremum.shape, NaN), extremum);
+/** How many elements one shader invocation looks at: a row is reduced in steps of this. */
+const stride = 64;
+
+/**
+ * The extremum of each row, NaN where one is in it. tfjs's own shaders start from -1e20 for -Infinity, and do not
+ * promise NaN.
+ */
+function extremumOfRows(matrix: TfTensor, name: "max" | "min"): TfTensor {
+  if (getBackend() !== "webgl") {
+    const isNaN = ops.cast(ops.notEqual(matrix, matrix), "float32");
+    const found = ops[name](matrix, 1);
+    if (matrix.dtype !== "float32") return found;
+    return ops.where(ops.greater(ops.max(isNaN, 1), 0), ops.fill(found.shape, NaN), found);
+  }
+  let found = matrix;
+  while ((found.shape[1] as number) > 1) {
+    const [count, length] = found.shape as [number, number];
+    const program: GPGPUProgram = {
+      variableNames: ["A"],
+      outputShape: [count, Math.ceil(length / stride)],
+      userCode: `
+      ${glslFunctions}
+      void main() {
+        ivec2 at = getOutputCoords();
+        int first = at.y * ${stride};
+        float best = getA(at.x, first);
+        for (int j = first + 1; j < first + ${stride}; j++) {
+          if (j >= ${length}) break;
+          best = ${name}_(best, getA(at.x, j));
+        }
+        setOutput(best);
+      }`,
+    };
+    found = runProgram(program, [found], matrix.dtype);
+  }
+  return ops.reshape(found, [matrix.shape[0]]);
 }
 
 const extremum =
-  (op: typeof ops.max): ((matrix: TfTensor) => TfTensor) =>
-  (matrix) => {
-    const found = op(matrix, 1);
-    return matrix.dtype === "float32" ? withNaN(matrix, found) : found;
-  };
+  (name: "max" | "min"): ((matrix: TfTensor) => TfTensor) =>
+  (matrix) =>
+    extremumOfRows(matrix, name);
 
 function logSumExp(matrix: TfTensor): TfTensor {
-  const top = extremum(ops.max)(matrix);
+  const top = extremumOfRows(matrix, "max");
   const shift = ops.where(ops.isFinite(top), top, ops.zerosLike(top));
   const total = ops.sum(ops.exp(ops.sub(matrix, ops.reshape(shift, [shift.size, 1]))), 1);
   // An infinite maximum is the result; all -Infinity too.
@@ -45,10 +78,10 @@ function logSumExp(matrix: TfTensor): TfTensor {
 }
 
 /** The first NaN of a row, or else its first extremum, as in numpy. */
-function argExtremum(op: typeof ops.max): Kernel {
+function argExtremum(name: "max" | "min"): Kernel {
   return ([x], output: Aval, params) => {
     const matrix = rows(x, [(params as Axis).axis]);
-    const best = ops.reshape(op(matrix, 1), [matrix.shape[0], 1]);
+    const best = ops.reshape(extremumOfRows(matrix, name), [matrix.shape[0], 1]);
     const isNaN = ops.notEqual(matrix, matrix);
     const hits = ops.add(
       ops.cast(ops.equal(matrix, best), "float32"),
@@ -68,11 +101,11 @@ const cumsum: Kernel = ([x], output, params) => {
 export const reductions: Readonly<Record<string, Kernel>> = {
   sum: reduction((matrix) => ops.sum(matrix, 1)),
   prod: reduction((matrix) => ops.prod(matrix, 1)),
-  reduceMax: reduction(extremum(ops.max)),
-  reduceMin: reduction(extremum(ops.min)),
+  reduceMax: reduction(extremum("max")),
+  reduceMin: reduction(extremum("min")),
   logSumExp: reduction(logSumExp),
-  argmax: argExtremum(ops.max),
-  argmin: argExtremum(ops.min),
+  argmax: argExtremum("max"),
+  argmin: argExtremum("min"),
   cumsum,
 };
 

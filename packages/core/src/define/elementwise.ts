@@ -15,7 +15,7 @@ import {
   outputBit,
   register,
 } from "../primitive.ts";
-import { type Domain, argument } from "../sampling.ts";
+import { type Domain, argument, bools } from "../sampling.ts";
 import type { Value } from "../value.ts";
 
 /** The dtypes that an elementwise primitive takes. */
@@ -94,7 +94,7 @@ function registerElementwise(
     sample: (draw) => ({
       inputs: draw
         .broadcastable(args.length)
-        .map((shape, i) => argument(shape, domains[i], facts.accepts === "bool" ? "bool" : "float")),
+        .map((shape, i) => (facts.accepts === "bool" ? bools(shape) : argument(shape, domains[i]))),
       params: noParams,
     }),
     ...(facts.kinks && { kinks: facts.kinks }),
