@@ -37,9 +37,10 @@ export function scopeDepth(): number {
   return scope === null ? 0 : scope.depth;
 }
 
-/** Hands a new tensor to the innermost `tidy`. */
+/** Hands a new tensor to the innermost `tidy`, or else to the garbage collector's watch. */
 export function enterScope(tensor: Tensor): void {
-  if (scope !== null) {
+  if (scope === null) tensor.watch();
+  else {
     tensor.home = scope.depth;
     scope.tensors.push(tensor);
   }
@@ -83,7 +84,8 @@ export function tidy<T>(body: () => T): T {
     scope = mine.parent;
     for (const tensor of mine.tensors) {
       if (tensor.home === mine.depth) tensor.dispose();
-      else if (scope !== null && !tensor.disposed) scope.tensors.push(tensor);
+      else if (scope !== null) scope.tensors.push(tensor);
+      else tensor.watch();
     }
   }
 }

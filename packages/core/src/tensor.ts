@@ -27,6 +27,7 @@ export class Tensor extends Value {
   readonly #backend: Backend;
   readonly #lease: Lease | null;
   #buffer: Buffer;
+  #watched = false;
   /** The depth of the `tidy` that frees this tensor; memory.ts keeps it. */
   home = 0;
 
@@ -43,7 +44,6 @@ export class Tensor extends Value {
         const token = backend.adopt(buffer, aval);
         this.#lease = new Lease(() => backend.free(token));
       }
-      collector.register(this, this.#lease, this);
       enterScope(this);
     }
   }
@@ -91,9 +91,16 @@ export class Tensor extends Value {
     if (this.#buffer === undefined) return;
     this.#buffer = undefined;
     if (this.#lease !== null) {
-      collector.unregister(this);
+      if (this.#watched) collector.unregister(this);
       this.#lease.drop();
     }
+  }
+
+  /** For memory.ts: drops the lease when the garbage collector takes this tensor, as no `tidy` does. */
+  watch(): void {
+    if (this.#lease === null || this.#watched || this.disposed) return;
+    this.#watched = true;
+    collector.register(this, this.#lease, this);
   }
 
   [Symbol.dispose](): void {

@@ -1,7 +1,6 @@
 /** Elementwise primitives from their local partial derivatives, and predicates. */
-import { avalOf, broadcastShapes } from "../aval.ts";
+import { type Aval, avalOf, broadcastShapes } from "../aval.ts";
 import { bind } from "../bind.ts";
-import type { DType } from "../dtype.ts";
 import { DTypeError, fail } from "../errors.ts";
 import { type Operand, lift, liftPair } from "../operand.ts";
 import {
@@ -21,14 +20,10 @@ import type { Value } from "../value.ts";
 /** The dtypes that an elementwise primitive takes. */
 export type Accepts = "floating" | "numeric" | "bool" | "any";
 
-function requireAccepted(name: string, accepts: Accepts, dtype: DType): void {
-  const accepted =
-    accepts === "any" ||
-    (accepts === "bool"
-      ? dtype === "bool"
-      : accepts === "numeric"
-        ? dtype !== "bool"
-        : dtype.startsWith("float"));
+function requireAccepted(name: string, accepts: Accepts, { dtype, floating }: Aval): void {
+  const accepted = floating
+    ? accepts !== "bool"
+    : accepts === "any" || (dtype === "bool" ? accepts === "bool" : accepts === "numeric");
   if (!accepted) {
     const wanted = {
       floating: "float64 or float32",
@@ -48,7 +43,7 @@ function requireAccepted(name: string, accepts: Accepts, dtype: DType): void {
 function inferElementwise(name: string, accepts: Accepts, result: "same" | "bool"): Primitive["infer"] {
   return (inputs) => {
     const first = inputs[0].aval;
-    requireAccepted(name, accepts, first.dtype);
+    requireAccepted(name, accepts, first);
     let aval = first;
     for (let i = 1; i < inputs.length; i++) {
       const other = inputs[i].aval;
