@@ -62,10 +62,12 @@ export function unaryKernel(f: F1): Kernel {
 export function binaryKernel(f: F2, integer: F2 = f): Kernel {
   const loops = { same: ownCopy(loop2), left: ownCopy(loop2Left), right: ownCopy(loop2Right) };
   return (inputs, output) => {
-    const [a, b] = inputs;
+    const a = inputs[0];
+    const b = inputs[1];
     const g = a.aval.dtype === "int32" ? integer : f;
-    if (typeof a.buffer === "number" && typeof b.buffer === "number")
-      return rounded(g(a.buffer, b.buffer), output.dtype);
+    const p = a.buffer;
+    const q = b.buffer;
+    if (typeof p === "number" && typeof q === "number") return rounded(g(p, q), output.dtype);
     const out = result(output);
     const [x, y] = [elements(a), elements(b)];
     if (sameShape(a.shape, b.shape)) loops.same(g, x, y, out);

@@ -1,6 +1,6 @@
-import type { Aval } from "./aval.ts";
-import type { Backend, Kernel } from "./backend.ts";
+import type { Backend, Buffer } from "./backend.ts";
 import { BackendError, CotangentError, fail } from "./errors.ts";
+import type { Lease } from "./memory.ts";
 import type { Params, Primitive } from "./primitive.ts";
 import { Tensor } from "./tensor.ts";
 import type { Tracer, Value } from "./value.ts";
@@ -63,23 +63,20 @@ function evaluate(primitive: Primitive, inputs: readonly Tensor[], params: Param
   const aval = primitive.infer(inputs, params);
   const kernel = backend.kernels.get(primitive.name);
   if (kernel === undefined) return decomposed(primitive, backend, inputs, params);
-  const output = wrap(kernel, aval, backend, inputs, params);
+  const buffer = kernel(inputs, aval, params);
+  const output = new Tensor(
+    aval,
+    backend,
+    buffer,
+    typeof buffer === "number" ? null : sharedLease(buffer, inputs[0]),
+  );
   if (observer !== null) observer(primitive, inputs, [output], params);
   return output;
 }
 
-function wrap(
-  kernel: Kernel,
-  aval: Aval,
-  backend: Backend,
-  inputs: readonly Tensor[],
-  params: Params,
-): Tensor {
-  const buffer = kernel(inputs, aval, params);
-  const first = inputs[0];
-  // A kernel that only relabels (reshape) gives back its input's buffer, which the two tensors then share.
-  const shared = typeof buffer !== "number" && first.buffer === buffer ? first.lease : null;
-  return new Tensor(aval, backend, buffer, shared);
+/** A kernel that only relabels (reshape) gives back its input's buffer, which the two tensors then share. */
+function sharedLease(buffer: Buffer, first: Tensor): Lease | null {
+  return first.buffer === buffer ? first.lease : null;
 }
 
 function evaluateMultiple(primitive: Primitive, inputs: readonly Tensor[], params: Params): Tensor[] {

@@ -109,6 +109,7 @@ export interface Primitive {
   readonly variadic: boolean;
   /** Whether each element of the output depends on the matching elements of the broadcast inputs alone. */
   readonly elementwise: boolean;
+  readonly form: Rules["form"];
   readonly rules: Rules;
   /** Per argument, a bit for each input that its VJP needs (bit i for input i) and `outputBit` for the output. */
   readonly residuals: readonly number[];
@@ -152,14 +153,21 @@ export function register<P>(statement: Statement<P>): Primitive {
     fail(CotangentError, `A primitive "${name}" is registered already. Give the new one another name.`);
   }
   // The one place where a typed record becomes an entry of the registry: rules meet only contexts and parameters
-  // of their own primitive, because `bind` pairs them.
+  // of their own primitive, because `bind` pairs them. Field by field, so that all records have one hidden class.
   const primitive = {
-    variadic: false,
-    elementwise: false,
-    kinks: [],
-    decompose: undefined,
-    batch: undefined,
-    ...statement,
+    name,
+    args: statement.args,
+    variadic: statement.variadic ?? false,
+    elementwise: statement.elementwise ?? false,
+    form: statement.rules.form,
+    rules: statement.rules,
+    residuals: statement.residuals,
+    infer: statement.infer,
+    cost: statement.cost,
+    sample: statement.sample,
+    kinks: statement.kinks ?? [],
+    decompose: statement.decompose,
+    batch: statement.batch,
   } as unknown as Primitive;
   registry.set(name, primitive);
   return primitive;

@@ -118,6 +118,8 @@ export function pullbackMultiple(
 
 /** Refuses, in the user's own line, to record what no reverse rule will be able to pull back. */
 export function requireReverseRule(primitive: Primitive, index: number): void {
+  const { form } = primitive;
+  if (form === "diagonal" || form === "linear" || form === "bilinear") return;
   const { rules } = primitive;
   if (rules.form === "nonDifferentiable") refuse(primitive, rules.reason);
   if (rules.form !== "written") return;

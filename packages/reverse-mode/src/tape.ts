@@ -107,7 +107,7 @@ export class Tape implements Trace {
   process(primitive: Primitive, inputs: readonly Value[], params: Params): Value {
     const [primals, parents] = this.split(primitive, inputs);
     const output = bind(primitive, primals, params);
-    if (!output.aval.floating || primitive.rules.form === "zero") return output;
+    if (!output.aval.floating || primitive.form === "zero") return output;
     let needed = 0;
     for (let i = 0; i < parents.length; i++) {
       if (parents[i] === null) continue;
