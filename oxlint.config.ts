@@ -101,6 +101,12 @@ export default defineConfig({
     "unicorn/no-new-array": "off",
     "unicorn/require-module-specifiers": "off",
     "vitest/expect-expect": "off",
+    // Suites are tables: a row decides which expectation it meets, names its test, and is named in the message.
+    "vitest/no-conditional-expect": "off",
+    "vitest/valid-title": "off",
+    "vitest/valid-expect": ["error", { maxArgs: 2 }],
+    // Takes tfjs's fill(shape, value) for an array's.
+    "unicorn/no-array-fill-with-reference-type": "off",
     // The seams where generic rules meet concrete values need assertions; index labels are spread as strings.
     "typescript/no-unsafe-type-assertion": "off",
     "typescript/no-unnecessary-type-conversion": "off",

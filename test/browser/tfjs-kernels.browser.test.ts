@@ -181,7 +181,7 @@ describe("refusals", () => {
 describe("memory", () => {
   test("nothing leaks, in Cotangent's count or in tfjs's own", () => {
     const f = (x: Value, w: Value): Value => x.matmul(w).tanh().logSoftmax().take([0, 1], 1).square().sum();
-    const step = (): void =>
+    const step = (): number =>
       tidy(() =>
         on(() =>
           valueAndGrad(f, { argnums: [0, 1] })(
@@ -254,7 +254,7 @@ describe("large tensors against the reference", () => {
     const scale = 2 / (n * n);
     for (const k of sample) {
       const rowK = row(a, k);
-      const productRow = Float64Array.from({ length: n }, (_, j) => 0 * j);
+      const productRow = new Float64Array(n);
       for (let l = 0; l < n; l++) for (let j = 0; j < n; j++) productRow[j] += rowK[l] * b[l * n + j];
       for (const j of sample) {
         expect(Math.abs(product[k * n + j] - productRow[j])).toBeLessThan(tolerance(n, n));

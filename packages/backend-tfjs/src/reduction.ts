@@ -36,7 +36,7 @@ const stride = 64;
 function extremumOfRows(matrix: TfTensor, name: "max" | "min"): TfTensor {
   if (getBackend() !== "webgl") {
     const isNaN = ops.cast(ops.notEqual(matrix, matrix), "float32");
-    const found = ops[name](matrix, 1);
+    const found = (name === "max" ? ops.max : ops.min)(matrix, 1);
     if (matrix.dtype !== "float32") return found;
     return ops.where(ops.greater(ops.max(isNaN, 1), 0), ops.fill(found.shape, NaN), found);
   }

@@ -1,6 +1,6 @@
 /** Running laws over random samples, and saying what came of it. */
 import { type Primitive, primitives, tidy } from "@cotangent/core";
-import fc from "fast-check";
+import { check as checkProperty, gen, property } from "fast-check";
 import { RecordedDraw, drawCall } from "./draw.ts";
 import { kinkFailure } from "./kinks.ts";
 import { type Law, differences, laws } from "./laws.ts";
@@ -57,7 +57,7 @@ function check(
 ): Report {
   let judged = 0;
   const classed: Record<string, number> = {};
-  const property = fc.property(fc.gen(), (generate) => {
+  const holds = property(gen(), (generate) => {
     const draw = new RecordedDraw(generate);
     const drawn = subject(draw);
     const outcome = tidy(() => law.judge(drawn, setting, draw));
@@ -65,7 +65,7 @@ function check(
     else if (outcome.failure === undefined) judged++;
     else throw new Error(`${outcome.failure}\nfor\n${drawn.text}`);
   });
-  const details = fc.check(property, { numRuns: samples, seed, ...(path !== undefined && { path }) });
+  const details = checkProperty(holds, { numRuns: samples, seed, ...(path !== undefined && { path }) });
   const error = details.errorInstance;
   const failure = details.failed
     ? [

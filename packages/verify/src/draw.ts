@@ -10,7 +10,7 @@ import {
   type Shape,
   sizeOf,
 } from "@cotangent/core";
-import fc, { type GeneratorValue } from "fast-check";
+import { type GeneratorValue, array, boolean, integer } from "fast-check";
 
 /** How far a smooth point may be moved without meeting a kink or the edge of the domain. */
 const defaultMargin = 0.1;
@@ -26,11 +26,11 @@ export class RecordedDraw implements Draw {
   }
 
   int(low: number, high: number): number {
-    return this.#generate(fc.integer, { min: low, max: high });
+    return this.#generate(integer, { min: low, max: high });
   }
 
   bool(): boolean {
-    return this.#generate(fc.boolean);
+    return this.#generate(boolean);
   }
 
   choose<T>(options: readonly T[]): T {
@@ -58,7 +58,7 @@ export class RecordedDraw implements Draw {
     const width = domain.high - domain.low;
     if (domain.integer === true)
       return Float64Array.from({ length: count }, () => this.int(domain.low, domain.high));
-    const keys = this.#generate(fc.array, fc.integer({ min: 0, max: steps }), {
+    const keys = this.#generate(array, integer({ min: 0, max: steps }), {
       minLength: count,
       maxLength: count,
     });

@@ -2,6 +2,7 @@
 import {
   type Backend,
   type FloatDType,
+  type Primitive,
   type Value,
   avalOf,
   bind,
@@ -22,27 +23,52 @@ export interface Subject {
   readonly point: readonly HostInput[];
   /** How far the point may be moved in a direction of size 1. */
   readonly room: number;
-  /** On the backend of its arguments; `like` makes what it needs beside them. */
+  /** On the backend of its arguments. */
   apply(inputs: readonly Value[], constants: readonly Value[]): Value[];
   /** Inputs that are not differentiated (indices, conditions). */
   readonly constants: readonly HostInput[];
+  /** What the subject says of its own derivatives, where there are none on purpose. */
+  readonly cut?: Cut;
 }
 
-/** A call of a primitive as a function of its float inputs. */
+/** A function without derivatives: they are zero, or asking for one is refused. */
+export type Cut = "zero" | "refused";
+
+/** Whether a primitive has no derivative on purpose; undefined where it has one. */
+export function cutOf({ rules }: Primitive): Cut | undefined {
+  if (rules.form === "zero") return "zero";
+  if (rules.form === "nonDifferentiable") return "refused";
+  if (rules.form !== "written") return undefined;
+  return Object.values(rules.vjp).every((rule) => typeof rule !== "function") ? "refused" : undefined;
+}
+
+/** Whether an input has a derivative, so that a subject may differentiate with respect to it. */
+function isDifferentiated({ primitive: { rules, args, variadic }, inputs }: Call, i: number): boolean {
+  if (!isFloating(inputs[i].dtype)) return false;
+  const name = args[variadic ? 0 : i];
+  if (rules.form === "linear") return name in rules.transpose;
+  return rules.form !== "written" || typeof rules.vjp[name] === "function";
+}
+
+/** A call of a primitive as a function of its float inputs; those without a derivative of their own are constants. */
 export function subjectOf(call: Call): Subject {
-  const isFloat = call.inputs.map((input) => isFloating(input.dtype));
+  const cut = cutOf(call.primitive);
+  const isInput = call.inputs.map((input, i) =>
+    cut === undefined ? isDifferentiated(call, i) : isFloating(input.dtype),
+  );
   return {
     text: showCall(call),
     room: call.room,
-    point: call.inputs.filter((_, i) => isFloat[i]),
-    constants: call.inputs.filter((_, i) => !isFloat[i]),
+    point: call.inputs.filter((_, i) => isInput[i]),
+    constants: call.inputs.filter((_, i) => !isInput[i]),
     apply: (inputs, constants) => {
       let [nextInput, nextConstant] = [0, 0];
-      const all = isFloat.map((float) => (float ? inputs[nextInput++] : constants[nextConstant++]));
+      const all = isInput.map((input) => (input ? inputs[nextInput++] : constants[nextConstant++]));
       return call.primitive.rules.form === "multiple"
         ? bindMultiple(call.primitive, all, call.params)
         : [bind(call.primitive, all, call.params)];
     },
+    ...(cut !== undefined && { cut }),
   };
 }
 
@@ -68,12 +94,21 @@ export function shapedLike(value: Value, data: ArrayLike<number>): Value {
   return fromHost(host, avalOf(value.shape, value.dtype), value.backend);
 }
 
+export const sizeOfAll = (values: readonly Value[]): number =>
+  values.reduce((size, value) => size + value.size, 0);
+
+/** Host numbers as tangents or cotangents of several values, one after the other. */
+export function directions(values: readonly Value[], numbers: Float64Array): Value[] {
+  let start = 0;
+  return values.map((value) => shapedLike(value, numbers.subarray(start, (start += value.size))));
+}
+
 /** A subject on a backend: its inputs as tensors, and the derivatives in lists. */
 export class Instance {
   readonly inputs: readonly Value[];
   readonly #constants: readonly Value[];
   readonly #subject: Subject;
-  /** Primitives evaluated so far, and the longest sum among them: what rounding errors grow with. */
+  /** Primitives evaluated so far: what rounding errors grow with. */
   evaluations = 0;
 
   constructor(subject: Subject, backend: Backend, dtype: FloatDType) {
@@ -82,7 +117,21 @@ export class Instance {
     this.#constants = subject.constants.map((input) => upload(input, backend, dtype));
   }
 
-  readonly apply = (...inputs: Value[]): Value[] => this.#subject.apply(inputs, this.#constants);
+  /** The same subject in float64 on another backend, at the very point at which this one stands after rounding. */
+  inFloat64(backend: Backend): Instance {
+    const exact = (inputs: readonly HostInput[], values: readonly Value[]): HostInput[] =>
+      inputs.map((input, i) => ({ ...input, data: Float64Array.from(values[i].dataSync()) }));
+    const { point, constants } = this.#subject;
+    const subject = {
+      ...this.#subject,
+      point: exact(point, this.inputs),
+      constants: exact(constants, this.#constants),
+    };
+    return new Instance(subject, backend, "float64");
+  }
+
+  readonly apply = (...inputs: Value[]): Value[] =>
+    this.counted(() => this.#subject.apply(inputs, this.#constants));
 
   /** The outputs that have derivatives. */
   readonly smooth = (...inputs: Value[]): Value[] =>
