@@ -11,7 +11,7 @@ import {
 } from "@cotangent/verify";
 import Table from "cli-table3";
 import { Command, InvalidArgumentError } from "commander";
-import { type FloatDType, type Primitive, jsBackend } from "cotangent";
+import { type FloatDType, jsBackend } from "cotangent";
 
 function whole(least: number) {
   return (text: string): number => {
@@ -98,7 +98,7 @@ for (const dtype of dtypes.filter((name) => options.dtype.includes(name))) {
   });
   const { seed, samples } = options;
   for (const primitive of chosenPrimitives) {
-    const run = (law: Law): Report => checkPrimitive(primitive as Primitive, law, setting, { seed, samples });
+    const run = (law: Law): Report => checkPrimitive(primitive, law, setting, { seed, samples });
     table.push(row(primitive.name, run, () => checkKinks(primitive, setting)));
   }
   if (options.primitive === undefined && options.programs > 0) {

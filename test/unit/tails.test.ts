@@ -1,3 +1,4 @@
+/* oxlint-disable oxc/approx-constant -- the table is data */
 import { type Value, derivative, grad, primitives, tensor } from "cotangent";
 import { describe, expect, test } from "vitest";
 

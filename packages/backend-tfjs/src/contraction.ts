@@ -80,7 +80,7 @@ function runConvKernel(
     dimRoundingMode: undefined,
     ...attrs,
   };
-  return engine().runKernel(name, inputs, all as unknown as NamedAttrMap) as TfTensor;
+  return engine().runKernel<TfTensor>(name, inputs, all as unknown as NamedAttrMap);
 }
 
 const conv2dInputTranspose: Kernel = ([ct, filter], _, params) => {
