@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { compileFunction } from "node:vm";
-import { grad, tensor, withBackend } from "cotangent";
+import { assertReports, checkAllLaws } from "@cotangent/verify";
+import { grad, jsBackend, tensor, withBackend } from "cotangent";
 import { describe, expect, test } from "vitest";
 import { cbrt } from "../examples/add-a-primitive.ts";
 import { tiny } from "../examples/add-a-backend.ts";
@@ -24,6 +25,12 @@ describe("CONTRIBUTING.md", () => {
     expect(grad(cbrt)(8).item()).toBeCloseTo(1 / 12, 15);
     expect(grad((x) => grad(cbrt)(x))(8).item()).toBeCloseTo(-2 / (9 * 8 ** (5 / 3)), 15);
     expect(grad(cbrt)(0).item()).toBe(Infinity);
+  });
+
+  test("the primitive obeys the laws", () => {
+    for (const dtype of ["float64", "float32"] as const) {
+      assertReports(checkAllLaws(cbrt.primitive, { backend: jsBackend, dtype, reference: jsBackend }));
+    }
   });
 
   test("the backend runs a gradient, and refuses what it lacks", () => {
