@@ -16,6 +16,7 @@ import {
   bind,
   bindMultiple,
   nextLevel,
+  noParams,
   outputBit,
   promote,
   pullback,
@@ -26,36 +27,60 @@ import {
   tidy,
 } from "@cotangent/core";
 
-/** A node of the computational graph: a leaf, or one application of a primitive. */
+/** A node of the computational graph: a leaf, or one application of a primitive with what its VJPs need. */
 export class TapeNode {
   readonly aval: Aval;
+  /** What was applied; null for a leaf, and for one of several outputs of a joint node. */
+  readonly primitive: Primitive | null;
+  readonly params: Params;
   /** The nodes of the inputs; null where an input does not depend on what is differentiated. */
   readonly parents: readonly (TapeNode | null)[];
-  readonly application: Application | null;
+  /** For each input its value, where some VJP needs it, else its aval. Null once freed. */
+  residuals: readonly Residual[] | null;
+  /** The output, where some VJP needs it. */
+  output: Value | null;
   /** The contributions that have come back so far, summed. */
   adjoint: Value | null = null;
+  /** Whether the sweep in progress keeps the adjoint. */
+  wanted = false;
+  /** The outputs and their nodes, where the primitive has several. */
+  joint: Joint | null = null;
 
-  constructor(aval: Aval, parents: readonly (TapeNode | null)[], application: Application | null) {
+  constructor(
+    aval: Aval,
+    primitive: Primitive | null,
+    params: Params,
+    parents: readonly (TapeNode | null)[],
+    residuals: readonly Residual[],
+    output: Value | null,
+  ) {
     this.aval = aval;
+    this.primitive = primitive;
+    this.params = params;
     this.parents = parents;
-    this.application = application;
+    this.residuals = residuals;
+    this.output = output;
   }
 
   accumulate(contribution: Value): void {
     this.adjoint = this.adjoint === null ? contribution : this.adjoint.add(contribution);
   }
+
+  /** Lets go of what the VJPs needed. */
+  free(): void {
+    this.residuals = null;
+    this.output = null;
+    this.joint = null;
+  }
 }
 
-/** What the VJPs of one application need; `free` lets go of it. */
-interface Application {
-  readonly primitive: Primitive;
-  readonly params: Params;
-  /** A value where some VJP needs it, else its aval; null once freed. */
-  residuals: readonly Residual[] | null;
-  output: Value | null;
-  /** The nodes of all outputs, where the primitive has several. */
-  readonly outputs: readonly TapeNode[] | null;
-  readonly outputValues: readonly Value[] | null;
+interface Joint {
+  readonly nodes: readonly TapeNode[];
+  readonly values: readonly Value[];
+}
+
+function leafNode(aval: Aval): TapeNode {
+  return new TapeNode(aval, null, noParams, [], [], null);
 }
 
 /** A value of reverse mode: a primal, and its node on the tape. */
@@ -101,7 +126,7 @@ export class Tape implements Trace {
 
   /** A value to differentiate with respect to. */
   leaf(primal: Value): TapeValue {
-    return this.push(primal, new TapeNode(primal.aval, [], null));
+    return this.push(primal, leafNode(primal.aval));
   }
 
   process(primitive: Primitive, inputs: readonly Value[], params: Params): Value {
@@ -121,33 +146,27 @@ export class Tape implements Trace {
     }
     const keepsOutput = (needed & outputBit) !== 0;
     if (keepsOutput) promote(output, this.depth);
-    const application: Application = {
+    const node = new TapeNode(
+      output.aval,
       primitive,
       params,
+      parents,
       residuals,
-      output: keepsOutput ? output : null,
-      outputs: null,
-      outputValues: null,
-    };
-    return this.push(output, new TapeNode(output.aval, parents, application));
+      keepsOutput ? output : null,
+    );
+    return this.push(output, node);
   }
 
   processMultiple(primitive: Primitive, inputs: readonly Value[], params: Params): Value[] {
     const [primals, parents] = this.split(primitive, inputs);
-    const outputValues = bindMultiple(primitive, primals, params);
-    for (const value of [...primals, ...outputValues]) promote(value, this.depth);
-    const outputs = outputValues.map((value) => new TapeNode(value.aval, [], null));
-    const application: Application = {
-      primitive,
-      params,
-      residuals: primals,
-      output: null,
-      outputs,
-      outputValues,
-    };
+    const values = bindMultiple(primitive, primals, params);
+    for (const value of [...primals, ...values]) promote(value, this.depth);
+    const nodes = values.map((value) => leafNode(value.aval));
     // The joint node comes first, so that the sweep reaches it after the adjoints of all its outputs are complete.
-    this.nodes.push(new TapeNode(outputs[0].aval, parents, application));
-    return outputValues.map((value, i) => (value.aval.floating ? this.push(value, outputs[i]) : value));
+    const joint = new TapeNode(values[0].aval, primitive, params, parents, primals, null);
+    joint.joint = { nodes, values };
+    this.nodes.push(joint);
+    return values.map((value, i) => (value.aval.floating ? this.push(value, nodes[i]) : value));
   }
 
   private push(primal: Value, node: TapeNode): TapeValue {
@@ -177,61 +196,48 @@ export class Tape implements Trace {
   /**
    * The sweep: from the seeds already accumulated in some nodes back to the leaves, each node once. Returns the
    * adjoints of `wanted`, null where one is zero. `free` lets go of each node's residuals as soon as the sweep has
-   * passed; then there can be no second one. `visit` sees each node with its complete adjoint.
+   * passed; then there can be no second one.
    */
-  sweep(
-    wanted: readonly TapeNode[],
-    free: boolean,
-    visit?: (node: TapeNode, adjoint: Value) => void,
-  ): (Value | null)[] {
+  sweep(wanted: readonly TapeNode[], free: boolean): (Value | null)[] {
     return tidy(() => {
-      const kept = new Map<TapeNode, Value>();
-      const isWanted = new Set(wanted);
+      for (const node of wanted) node.wanted = true;
       for (let i = this.nodes.length - 1; i >= 0; i--) {
         const node = this.nodes[i];
-        const { adjoint, application } = node;
-        if (adjoint !== null) {
-          if (visit !== undefined) visit(node, adjoint);
-          if (isWanted.has(node)) kept.set(node, adjoint);
-        }
-        if (application === null) continue;
-        if (application.outputs !== null) pullMultiple(node, application);
-        else if (adjoint !== null) pull(node, application, adjoint);
-        node.adjoint = null;
-        if (free) {
-          application.residuals = null;
-          application.output = null;
-        }
+        if (node.primitive === null) continue;
+        if (node.joint !== null) pullMultiple(node, node.primitive, node.joint);
+        else if (node.adjoint !== null) pull(node, node.primitive, node.adjoint);
+        if (!node.wanted) node.adjoint = null;
+        if (free) node.free();
       }
-      for (const node of this.nodes) if (node.adjoint !== null) node.adjoint = null;
-      return wanted.map((node) => kept.get(node) ?? null);
+      return wanted.map((node) => {
+        const { adjoint } = node;
+        node.adjoint = null;
+        node.wanted = false;
+        return adjoint;
+      });
     });
   }
 }
 
-function pull(node: TapeNode, application: Application, adjoint: Value): void {
-  const { primitive, params, residuals, output } = application;
-  for (let i = 0; i < node.parents.length; i++) {
-    const parent = node.parents[i];
+function pull({ parents, params, residuals, output }: TapeNode, primitive: Primitive, adjoint: Value): void {
+  for (let i = 0; i < parents.length; i++) {
+    const parent = parents[i];
     if (parent === null) continue;
     const contribution = pullback(primitive, residuals as readonly Residual[], output, params, i, adjoint);
     if (contribution !== null) parent.accumulate(contribution);
   }
 }
 
-function pullMultiple(node: TapeNode, application: Application): void {
-  const { primitive, params, residuals, outputs, outputValues } = application;
-  const adjoints = (outputs as readonly TapeNode[]).map((output) => output.adjoint);
+function pullMultiple(
+  { parents, params, residuals }: TapeNode,
+  primitive: Primitive,
+  { nodes, values }: Joint,
+): void {
+  const adjoints = nodes.map((node) => node.adjoint);
+  for (const node of nodes) if (!node.wanted) node.adjoint = null;
   if (adjoints.every((adjoint) => adjoint === null)) return;
-  const inputs = residuals as readonly Value[];
-  const contributions = pullbackMultiple(
-    primitive,
-    inputs,
-    outputValues as readonly Value[],
-    adjoints,
-    params,
-  );
-  node.parents.forEach((parent, i) => {
+  const contributions = pullbackMultiple(primitive, residuals as readonly Value[], values, adjoints, params);
+  parents.forEach((parent, i) => {
     const contribution = contributions[i];
     if (parent !== null && contribution !== null) parent.accumulate(contribution);
   });
