@@ -6,8 +6,8 @@ import { pathToFileURL } from "node:url";
 import { jsBackend } from "cotangent";
 import { Listr } from "listr2";
 import { compareInBrowser } from "./browser/host.ts";
-import { fullPatience, quickPatience } from "./compare/measure.ts";
-import { type SweepResult, compare } from "./compare/run.ts";
+import { browserPatience, fullPatience, quickBrowserPatience, quickPatience } from "./compare/measure.ts";
+import { type Request, type SweepResult, compare } from "./compare/run.ts";
 import { type Digits, first, pick } from "./data/digits.ts";
 import { loadMnist } from "./data/mnist.ts";
 import type { Options } from "./options.ts";
@@ -37,7 +37,6 @@ interface Findings {
 export async function run(options: Options): Promise<Result> {
   const start = performance.now();
   const { quick, only } = options;
-  const patience = quick ? quickPatience : fullPatience;
   const findings = { sweeps: [] as SweepResult[] } as Findings;
 
   const tasks = new Listr<Findings>(
@@ -53,7 +52,9 @@ export async function run(options: Options): Promise<Result> {
         title: "Compare on backend js (float64)",
         task: async (found, task) => {
           const results = await compare(
-            { only, scale: quick ? "quick" : "full", patience },
+            quick
+              ? { only, scale: "quick", patience: quickPatience }
+              : { only, scale: "full", patience: fullPatience },
             first(found.digits, digitsToCompareOn),
             jsBackend,
             announce((message) => (task.output = message)),

@@ -39,7 +39,7 @@ export interface Sweep {
   readonly about: string;
   readonly varies: "n" | "m" | "n = m";
   readonly sizes: Readonly<Record<Scale, readonly number[]>>;
-  build(size: number, digits: Digits): Problem;
+  build(size: number, digits: Digits, scale: Scale): Problem;
 }
 
 export const caseNames = ["classifier", "trajectory", "square", "hvp"] as const;

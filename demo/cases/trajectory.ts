@@ -1,7 +1,7 @@
 /** A damped and driven pendulum: few parameters, a whole trajectory. */
 import { type Value, basisVector, stack, tensor } from "@cotangent/core";
 import { uniform } from "../random.ts";
-import { type Sweep, jacobianProblem } from "./problem.ts";
+import { type Scale, type Sweep, jacobianProblem } from "./problem.ts";
 
 export interface Observation {
   readonly steps: number;
@@ -111,28 +111,34 @@ export const trajectory: Sweep = {
   sizes: {
     full: [8, 16, 32, 64, 128, 256],
     quick: [8, 16, 64],
-    browser: [4, 8, 16],
-    quickBrowser: [2, 4, 8],
+    browser: [2, 4, 8],
+    quickBrowser: [1, 2, 4],
   },
   build: (steps) => problem(1, { steps, every: 1 }),
 };
 
-const driven: Observation = { steps: 64, every: 8 };
+/** Shorter where each evaluation is a draw call. */
+const driven: Readonly<Record<Scale, Observation>> = {
+  full: { steps: 64, every: 8 },
+  quick: { steps: 64, every: 8 },
+  browser: { steps: 8, every: 1 },
+  quickBrowser: { steps: 2, every: 1 },
+};
 
 /** A torque with more stages has more parameters: from few inputs to many. */
 export const drivenTrajectory: Sweep = {
   id: "trajectory-n",
   case: "trajectory",
-  title: "A driven pendulum: n parameters, 16 observed numbers",
+  title: "A driven pendulum: n parameters, few observed numbers",
   about:
-    `The same pendulum, over ${driven.steps} steps and observed after every ${driven.every} of them, pushed by a ` +
-    `torque that is constant in each of n - 1 stages: the derivative that optimal control needs.`,
+    "The same pendulum, observed at a few equal intervals (8, over 64 steps; in a browser over fewer), pushed by a " +
+    "torque that is constant in each of n - 1 stages: the derivative that optimal control needs.",
   varies: "n",
   sizes: {
     full: [2, 3, 5, 9, 17, 33, 65],
     quick: [2, 3, 17, 65],
-    browser: [2, 9, 33],
-    quickBrowser: [2, 3, 33],
+    browser: [2, 3, 9],
+    quickBrowser: [2, 3],
   },
-  build: (parameters) => problem(parameters, driven),
+  build: (parameters, _, scale) => problem(parameters, driven[scale]),
 };

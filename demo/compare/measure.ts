@@ -22,7 +22,7 @@ export interface Measurement extends Effort {
   readonly way: string;
   readonly gives: Way["gives"];
   readonly passes: number;
-  /** How many of the passes a timed run had. Where fewer than all, the time is scaled up from two run lengths. */
+  /** How many of the passes a timed run had. Where fewer than all, the time is scaled up by the evaluations. */
   readonly timedPasses: number;
   readonly evaluations: number;
   readonly flops: number;
@@ -53,12 +53,15 @@ export interface Patience {
   /** The longest that one timed run of a way may take, about; a way that takes longer is timed on some of its passes. */
   readonly millisecondsPerRun: number;
   readonly rounds: number;
-  /** How long each way runs before it is timed, at least, so that it has been compiled. */
+  /** How long each way is made ready before it is timed, at least, so that it has been compiled. */
   readonly warmUpMilliseconds: number;
 }
 
-export const fullPatience: Patience = { millisecondsPerRun: 80, rounds: 7, warmUpMilliseconds: 100 };
-export const quickPatience: Patience = { millisecondsPerRun: 15, rounds: 3, warmUpMilliseconds: 25 };
+export const fullPatience: Patience = { millisecondsPerRun: 80, rounds: 7, warmUpMilliseconds: 120 };
+export const quickPatience: Patience = { millisecondsPerRun: 15, rounds: 3, warmUpMilliseconds: 30 };
+/** In a browser the time goes into draw calls; counting the evaluations has compiled the shaders already. */
+export const browserPatience: Patience = { millisecondsPerRun: 60, rounds: 3, warmUpMilliseconds: 0 };
+export const quickBrowserPatience: Patience = { millisecondsPerRun: 15, rounds: 3, warmUpMilliseconds: 0 };
 
 /**
  * Measures all ways of the problem that `build` makes on a backend, against the derivative by hand in float64.
@@ -112,11 +115,14 @@ interface Subject {
   /** The passes of a timed run. */
   readonly passes: readonly number[];
   readonly figures: Omit<Measurement, keyof Effort | "way" | "gives" | "passes" | "timedPasses">;
-  readonly milliseconds: { readonly one: number[]; readonly all: number[] };
+  /** How much longer the whole takes than a timed run, by the evaluations in both. */
+  readonly scale: number;
+  readonly milliseconds: number[];
 }
 
 /** Counts, judges and warms up one way, and decides how much of it to time. */
 function prepare(way: Way, problem: Problem, reference: Elements, patience: Patience): Subject {
+  const start = performance.now();
   const { passes } = way;
   const one = profile(() => way.run([0]));
   const two = passes > 1 ? profile(() => way.run([0, passes - 1])) : one;
@@ -124,13 +130,14 @@ function prepare(way: Way, problem: Problem, reference: Elements, patience: Pati
     common: 2 * one[figure] - two[figure],
     perPass: two[figure] - one[figure],
   });
-  const total = ({ common, perPass }: Cost): number => (passes > 1 ? common + passes * perPass : common);
+  const total = ({ common, perPass }: Cost, of = passes): number =>
+    passes > 1 ? common + of * perPass : common;
   const [evaluations, flops, bytesMoved] = [cost("evaluations"), cost("flops"), cost("bytesMoved")];
 
   const affordable = Math.floor(patience.millisecondsPerRun / milliseconds(() => way.run([0])));
-  const timed = spread(Math.min(passes, Math.max(4, affordable)), passes);
+  const timed = spread(Math.min(passes, Math.max(3, affordable)), passes);
   const found = way.run(timed);
-  milliseconds(() => way.run(timed), patience.warmUpMilliseconds);
+  while (performance.now() - start < patience.warmUpMilliseconds) way.run(timed);
   return {
     way,
     passes: timed,
@@ -142,7 +149,8 @@ function prepare(way: Way, problem: Problem, reference: Elements, patience: Pati
       error: relativeError(way, timed, found, reference, problem),
       costs: { evaluations, flops },
     },
-    milliseconds: { one: [], all: [] },
+    scale: total(evaluations) / total(evaluations, timed.length),
+    milliseconds: [],
   };
 }
 
@@ -184,25 +192,19 @@ function milliseconds(body: () => void, atLeast = 3): number {
   return elapsed / calls;
 }
 
-function timeOnce({ way, passes, milliseconds: times }: Subject): void {
-  times.all.push(milliseconds(() => way.run(passes)));
-  if (passes.length < way.passes) times.one.push(milliseconds(() => way.run([0])));
+function timeOnce({ way, passes, scale, milliseconds: times }: Subject): void {
+  times.push(scale * milliseconds(() => way.run(passes)));
 }
 
-function summary({ way, passes, figures, milliseconds: { one, all } }: Subject): Measurement {
-  const scaled = all.map((time, round) => {
-    if (passes.length === way.passes) return time;
-    const perPass = (time - one[round]) / (passes.length - 1);
-    return one[round] + perPass * (way.passes - 1);
-  });
+function summary({ way, passes, figures, milliseconds: times }: Subject): Measurement {
   return {
     way: way.name,
     gives: way.gives,
     passes: way.passes,
     timedPasses: passes.length,
-    milliseconds: quantile(scaled, 0.5),
-    quartiles: [quantile(scaled, 0.25), quantile(scaled, 0.75)],
-    repeats: scaled.length,
+    milliseconds: quantile(times, 0.5),
+    quartiles: [quantile(times, 0.25), quantile(times, 0.75)],
+    repeats: times.length,
     ...figures,
   };
 }

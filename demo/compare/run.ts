@@ -41,7 +41,7 @@ export async function compare(
       // oxlint-disable-next-line no-await-in-loop
       points.push(
         await measure(
-          () => sweep.build(size, digits),
+          () => sweep.build(size, digits, scale),
           size,
           backend,
           patience,

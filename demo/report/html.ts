@@ -219,7 +219,7 @@ ${found.testDigits.toLocaleString("en")} held-out digits rightly.</p>
 const method = `<section id="method"><h2>How it was measured</h2>
 <ul>
 <li><b>Time</b> is the median over rounds in which all ways take turns, after a warm-up; quartiles are in the tables. Where all passes
-would take too long, a run has some of them, spread evenly, and the whole is scaled up from the time of one pass and of these:
+would take too long, a run has some of them, spread evenly, and the time of the whole is scaled up by the number of evaluations:
 hollow dots, and "≈" in the terminal. Each pass ends with its result on the host.</li>
 <li><b>Evaluations</b> are primitives that the backend evaluated. <b>FLOPs</b> are the sum of what each primitive says that it costs.
 Both are exact counts, the same on every run.</li>
