@@ -10,7 +10,7 @@ import {
 } from "@cotangent/core";
 import type { GPGPUProgram, MathBackendWebGL } from "@tensorflow/tfjs-backend-webgl";
 import {
-  type NamedTensorInfoMap,
+  type NamedAttrMap,
   type Tensor as TfTensor,
   type TensorInfo,
   engine,
@@ -19,7 +19,7 @@ import {
   registerKernel,
   reshape,
 } from "@tensorflow/tfjs-core";
-import { glslExpressions, glslFunctions } from "./glsl.ts";
+import { glslExpressions, glslFunctionsFor } from "./glsl.ts";
 import { portable } from "./portable.ts";
 
 const kernelName = "CotangentProgram";
@@ -29,8 +29,8 @@ export function runProgram(program: GPGPUProgram, inputs: readonly TfTensor[], d
   registerPrograms();
   const named: Record<string, TfTensor> = {};
   inputs.forEach((input, i) => (named["abc"[i]] = input));
-  const attributes = { program, dtype } as unknown as Parameters<ReturnType<typeof engine>["runKernel"]>[2];
-  return engine().runKernel(kernelName, named, attributes) as TfTensor;
+  const attributes = { program, dtype } as unknown as NamedAttrMap;
+  return engine().runKernel<TfTensor>(kernelName, named, attributes);
 }
 
 /** A shader that computes one expression of its inputs a, b, c, which broadcast to the output. */
@@ -43,7 +43,7 @@ function programOf(expression: string, inputCount: number, outputShape: number[]
     variableNames: names,
     outputShape,
     userCode: `
-    ${glslFunctions}
+    ${glslFunctionsFor(expression)}
     void main() {
       ${reads}
       setOutput(${expression});
@@ -58,7 +58,7 @@ function registerPrograms(): void {
     backendName: "webgl",
     kernelFunc: ({ inputs, backend, attrs }): TensorInfo => {
       const { program, dtype } = attrs as unknown as { program: GPGPUProgram; dtype: "float32" };
-      const given = Object.values(inputs as NamedTensorInfoMap) as TensorInfo[];
+      const given = Object.values(inputs as Record<string, TensorInfo>);
       return (backend as unknown as MathBackendWebGL).compileAndRun(program, given, dtype);
     },
   });

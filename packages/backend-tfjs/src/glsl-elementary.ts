@@ -1,3 +1,7 @@
+export const glslMacros = `
+  #define INF_ uintBitsToFloat(0x7f800000u)
+  #define NAN_ uintBitsToFloat(0x7fc00000u)`;
+
 /**
  * exp, log, pow, sin and cos for float32 in GLSL, from additions, products and the bits of numbers alone: WebGL promises
  * no more than that (its own exp and pow may be off by hundreds of ulp, its sin by any amount for large arguments).
@@ -5,8 +9,6 @@
  * The polynomials of exp, log, sin and cos are those of the Cephes library (S. L. Moshier, 1992).
  */
 export const glslElementary = `
-  #define INF_ uintBitsToFloat(0x7f800000u)
-  #define NAN_ uintBitsToFloat(0x7fc00000u)
   // By their bits: a compiler may assume that there are no NaNs and fold the built-in tests away.
   bool isnan_(float x) { return (floatBitsToUint(x) & 0x7fffffffu) > 0x7f800000u; }
   bool isinf_(float x) { return (floatBitsToUint(x) & 0x7fffffffu) == 0x7f800000u; }
@@ -68,9 +70,9 @@ export const glslElementary = `
     float sTail = (((f - 2.0 * sHead) - sHead * fHead) - sHead * (f - fHead)) / (2.0 + f);
     float z = s * s;
     float series = s * z * (((z / 9.0 + 1.0 / 7.0) * z + 0.2) * z + 0.33333333);
-    // 2 / log 2 = 2.884765625 + 6.254565849e-4
+    // 2 / log 2 = 2.884765625 + 6.244567779e-4
     float top = sHead * 2.884765625;
-    float rest = sHead * 6.2545658492e-4 + (sTail + series) * 2.8853900818;
+    float rest = sHead * 6.2445677793e-4 + (sTail + series) * 2.8853900818;
     float logHead = head_(top + rest);
     float logTail = (top - logHead) + rest;
     float estimate = y * (e + logHead);
@@ -92,7 +94,7 @@ export const glslElementary = `
     if (x < 0.0 && !whole && !isinf_(x)) return NAN_;
     float p;
     if (isinf_(y)) {
-      if (a == 1.0) return NAN_;
+      if (a == 1.0) return 1.0;
       return (a > 1.0) == (y > 0.0) ? INF_ : 0.0;
     }
     if (a == 0.0) p = y > 0.0 ? 0.0 : INF_;

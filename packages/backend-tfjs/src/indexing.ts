@@ -1,6 +1,6 @@
 /** Reading and adding at indices. */
 import { type Axis, type Kernel, ShapeError, type Tensor, fail, sizeOf } from "@cotangent/core";
-import type { Tensor as TfTensor, Tensor1D } from "@tensorflow/tfjs-core";
+import type { Rank, Tensor as TfTensor, Tensor1D } from "@tensorflow/tfjs-core";
 import { around } from "./shape.ts";
 import * as ops from "./tf-ops.ts";
 
@@ -9,7 +9,7 @@ import * as ops from "./tf-ops.ts";
  * from the host and are there still.
  */
 function checked(who: string, x: Tensor, indices: Tensor, axis: number): Tensor1D {
-  const flat = ops.reshape(indices.buffer as TfTensor, [indices.size]) as Tensor1D;
+  const flat = ops.reshape<Rank.R1>(indices.buffer as TfTensor, [indices.size]);
   const size = x.shape[axis];
   for (const index of flat.dataSync()) {
     if (index < 0 || index >= size) {

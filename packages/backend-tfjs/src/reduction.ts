@@ -11,7 +11,7 @@ import {
 import type { GPGPUProgram } from "@tensorflow/tfjs-backend-webgl";
 import { type Tensor as TfTensor, getBackend } from "@tensorflow/tfjs-core";
 import { runProgram } from "./elementwise.ts";
-import { glslFunctions } from "./glsl.ts";
+import { glslFunctionsFor } from "./glsl.ts";
 import { around, permuted } from "./shape.ts";
 import * as ops from "./tf-ops.ts";
 
@@ -47,7 +47,7 @@ function extremumOfRows(matrix: TfTensor, name: "max" | "min"): TfTensor {
       variableNames: ["A"],
       outputShape: [count, Math.ceil(length / stride)],
       userCode: `
-      ${glslFunctions}
+      ${glslFunctionsFor(`${name}_()`)}
       void main() {
         ivec2 at = getOutputCoords();
         int first = at.y * ${stride};
