@@ -65,11 +65,9 @@ export async function run(options: Options): Promise<Result> {
       {
         title: "Compare on WebGL, in a browser (float32)",
         task: async (found, task) => {
-          const request = {
-            only,
-            scale: quick ? "quickBrowser" : "browser",
-            patience: quickPatience,
-          } as const;
+          const request: Request = quick
+            ? { only, scale: "quickBrowser", patience: quickBrowserPatience }
+            : { only, scale: "browser", patience: browserPatience };
           const { webgl, sweeps } = options.browser
             ? await compareInBrowser(
                 request,
