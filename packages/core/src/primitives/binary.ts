@@ -37,7 +37,8 @@ export const div: BinaryOp = binary("div", {
 /** x to the power y. */
 export const pow: BinaryOp = binary("pow", {
   partials: {
-    x: (x, y) => where(y.eq(0), 0, y.mul(x.pow(y.sub(1)))),
+    // 0 where y is, whatever x: but as a product, so that its own derivative in y there is x⁻¹.
+    x: (x, y) => strongMul(y, x.pow(y.sub(1))),
     y: (x, y, output) => where(x.eq(0), where(y.ge(0), y.zerosLike(), -Infinity), output.mul(x.log())),
   },
   saves: { x: ["x", "y"], y: ["x", "y", "output"] },
