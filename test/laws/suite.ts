@@ -9,9 +9,6 @@ import {
 } from "@cotangent/verify";
 import { describe, expect, test } from "vitest";
 
-/** Why a law may judge no sample of a primitive at all. */
-const acceptable = new Set(["no float input", "no float output", "the reference itself", "cut on purpose"]);
-
 export interface SuiteOptions {
   /** Samples per primitive and law. */
   readonly samples: number;
@@ -28,24 +25,23 @@ export function describeLaws(setting: Setting, { samples, programs }: SuiteOptio
       (_, primitive) => {
         const reports = checkAllLaws(primitive, setting, { samples });
         assertReports(reports);
-        for (const { law, judged, classed } of reports) {
-          if (law === "kinks") continue;
-          const reasons = Object.keys(classed).filter((reason) => !acceptable.has(reason));
-          expect(
-            judged > 0 || reasons.length === 0,
-            `${law} judged nothing: ${JSON.stringify(classed)}`,
-          ).toBe(true);
-        }
+        const judged = reports.reduce((total, report) => total + report.judged, 0);
+        expect(judged).toBeGreaterThanOrEqual(samples);
       },
     );
   });
 
+  // Programs have derivatives, so the law of those that have none says nothing of them.
+  const ofPrograms = laws.filter(
+    ({ name }) =>
+      name !== "cut" &&
+      (name !== "reference" || setting.backend !== setting.reference || setting.dtype !== "float64"),
+  );
   describe(`random programs ${where}`, () => {
-    test.each(laws.map((law) => [law.name, law] as const))("%s", (_, law) => {
+    test.each(ofPrograms.map((law) => [law.name, law] as const))("%s", (_, law) => {
       const report = checkPrograms(law, setting, { samples: programs });
       assertReports([report]);
-      const isReference = report.classed["the reference itself"] !== undefined;
-      expect(report.judged > programs / 2 || isReference, JSON.stringify(report.classed)).toBe(true);
+      expect(report.judged, JSON.stringify(report.classed)).toBeGreaterThan(0.9 * programs);
     });
   });
 }

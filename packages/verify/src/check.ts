@@ -4,8 +4,9 @@ import { check as checkProperty, gen, property } from "fast-check";
 import { RecordedDraw, drawCall } from "./draw.ts";
 import { kinkFailure } from "./kinks.ts";
 import { type Law, differences, laws } from "./laws.ts";
+import { fails } from "./outcome.ts";
 import { drawProgram } from "./programs.ts";
-import { type Setting, type Subject, subjectOf } from "./subject.ts";
+import { type Setting, type Subject, cutOf, subjectOf } from "./subject.ts";
 
 export interface CheckOptions {
   /** Samples per law. */
@@ -39,13 +40,23 @@ export function defaultSeed(): number {
 
 const defaultSamples = 30;
 
-function emptyReport(
+/** What came of the samples so far. */
+interface Tally {
+  judged: number;
+  readonly classed: Record<string, number>;
+  /** Samples that the law speaks of, but could not judge. */
+  missed: number;
+}
+
+function reportOf(
   subject: string,
   law: string,
   { backend, dtype }: Setting,
-  classed: Report["classed"],
+  { judged, classed }: Omit<Tally, "missed">,
+  seed: number,
+  failure: string | undefined,
 ): Report {
-  return { subject, law, backend: backend.name, dtype, judged: 0, classed, seed: 0, failure: undefined };
+  return { subject, law, backend: backend.name, dtype, judged, classed, seed, failure };
 }
 
 function check(
@@ -55,42 +66,43 @@ function check(
   subject: (draw: RecordedDraw) => Subject,
   { samples = defaultSamples, seed = defaultSeed(), path }: CheckOptions,
 ): Report {
-  let judged = 0;
-  const classed: Record<string, number> = {};
-  const holds = property(gen(), (generate) => {
+  const tally: Tally = { judged: 0, classed: {}, missed: 0 };
+  const everySample = property(gen(), (generate) => {
     const draw = new RecordedDraw(generate);
     const drawn = subject(draw);
-    const outcome = tidy(() => law.judge(drawn, setting, draw));
-    if (!outcome.judged) classed[outcome.class] = (classed[outcome.class] ?? 0) + 1;
-    else if (outcome.failure === undefined) judged++;
+    const outcome = tidy(() => judged(law, drawn, setting, draw));
+    if (!outcome.judged) {
+      tally.classed[outcome.class] = (tally.classed[outcome.class] ?? 0) + 1;
+      if (!outcome.inapplicable) tally.missed++;
+    } else if (outcome.failure === undefined) tally.judged++;
     else throw new Error(`${outcome.failure}\nfor\n${drawn.text}`);
   });
-  const details = checkProperty(holds, { numRuns: samples, seed, ...(path !== undefined && { path }) });
-  const error = details.errorInstance;
-  const failure = details.failed
-    ? [
-        `${name} on ${setting.backend.name} in ${setting.dtype} breaks the law "${law.name}": ${law.statement}`,
-        error instanceof Error ? error.message : String(error),
-        error instanceof Error && !error.message.includes("\nfor\n") ? (error.stack ?? "") : "",
-        `replay: { seed: ${seed}, path: "${details.counterexamplePath ?? ""}" }, or COTANGENT_SEED=${seed}`,
-      ]
-        .filter((line) => line !== "")
-        .join("\n")
-    : undefined;
-  return {
-    subject: name,
-    law: law.name,
-    backend: setting.backend.name,
-    dtype: setting.dtype,
-    judged,
-    classed,
-    seed,
-    failure,
-  };
+  const details = checkProperty(everySample, { numRuns: samples, seed, ...(path !== undefined && { path }) });
+  const broken = `${name} on ${setting.backend.name} in ${setting.dtype} breaks the law "${law.name}": ${law.statement}`;
+  if (details.failed) {
+    const error = details.errorInstance;
+    const replay = `replay: { seed: ${seed}, path: "${details.counterexamplePath ?? ""}" }, or COTANGENT_SEED=${seed}`;
+    const failure = [broken, error instanceof Error ? error.message : String(error), replay].join("\n");
+    return reportOf(name, law.name, setting, tally, seed, failure);
+  }
+  const vacuous =
+    tally.judged === 0 && tally.missed > 0
+      ? `${name} on ${setting.backend.name} in ${setting.dtype}: the law "${law.name}" could judge none of ${samples} samples: ${JSON.stringify(tally.classed)}`
+      : undefined;
+  return reportOf(name, law.name, setting, tally, seed, vacuous);
+}
+
+/** A law's outcome; an error on the way is a failure too, and is said with its stack. */
+function judged(law: Law, subject: Subject, setting: Setting, draw: RecordedDraw): ReturnType<Law["judge"]> {
+  try {
+    return law.judge(subject, setting, draw);
+  } catch (error) {
+    return fails(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  }
 }
 
 /** Primitives whose derivative is not that of their values, on purpose, and which laws that concerns. */
-const deliberate: Readonly<Record<string, readonly string[]>> = { stopGradient: [differences.name] };
+const deliberate: ReadonlyMap<string, readonly Law[]> = new Map([["stopGradient", [differences]]]);
 
 /** Judges one law for one primitive on samples that the primitive itself says are smooth. */
 export function checkPrimitive(
@@ -99,18 +111,25 @@ export function checkPrimitive(
   setting: Setting,
   options: CheckOptions = {},
 ): Report {
-  if (deliberate[primitive.name]?.includes(law.name) === true) {
-    return emptyReport(primitive.name, law.name, setting, {
-      "cut on purpose": options.samples ?? defaultSamples,
-    });
+  if (deliberate.get(primitive.name)?.includes(law)) {
+    const { samples = defaultSamples, seed = defaultSeed() } = options;
+    const tally = { judged: 0, classed: { "cut on purpose": samples } };
+    return reportOf(primitive.name, law.name, setting, tally, seed, undefined);
   }
-  return check(
+  const report = check(
     primitive.name,
     law,
     setting,
     (draw) => subjectOf(drawCall(draw, primitive, setting.dtype)),
     options,
   );
+  // What has derivatives must have had something to differentiate.
+  const idle = report.classed["no float input"] ?? report.classed["no float output"];
+  if (report.judged > 0 || idle === undefined || !isDifferentiable(primitive)) return report;
+  return {
+    ...report,
+    failure: `${primitive.name}: the law "${law.name}" found nothing to differentiate: ${JSON.stringify(report.classed)}`,
+  };
 }
 
 /** Judges one law for random programs of registered primitives. */
@@ -131,12 +150,13 @@ export function checkPrograms(
 /** The documented values at the declared kinks of a primitive, in both modes. */
 export function checkKinks(primitive: Primitive, setting: Setting): Report {
   const failure = tidy(() => kinkFailure(primitive, setting));
-  return { ...emptyReport(primitive.name, "kinks", setting, {}), judged: primitive.kinks.length, failure };
+  const tally = { judged: primitive.kinks.length, classed: {} };
+  return reportOf(primitive.name, "kinks", setting, tally, 0, failure);
 }
 
 /** Whether a primitive has derivatives that the differential laws can judge. */
-export function isDifferentiable({ rules }: Primitive): boolean {
-  return rules.form !== "zero" && rules.form !== "nonDifferentiable";
+export function isDifferentiable(primitive: Primitive): boolean {
+  return cutOf(primitive) === undefined;
 }
 
 /** All laws and the kinks of one primitive. */
@@ -153,7 +173,7 @@ export function everyPrimitive(): Primitive[] {
 }
 
 /**
- * Throws with the first failure of the reports, or where a law judged nothing at all that it should have.
+ * Throws with all failures of the reports, those of laws that judged nothing though they should have among them.
  *
  * @example `assertReports(checkAllLaws(sin.primitive, { backend, dtype: "float64", reference: jsBackend }))`
  */

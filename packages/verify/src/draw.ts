@@ -15,6 +15,10 @@ import { type GeneratorValue, array, boolean, integer } from "fast-check";
 /** How far a smooth point may be moved without meeting a kink or the edge of the domain. */
 const defaultMargin = 0.1;
 
+/** Elements are drawn on a grid of so many points, and shrink to the middle of their domain. */
+const grid = 2 ** 20;
+const gridPoint = integer({ min: -grid / 2, max: grid / 2 });
+
 /** A source of choices that fast-check records. */
 export class RecordedDraw implements Draw {
   readonly #generate: GeneratorValue;
@@ -54,21 +58,18 @@ export class RecordedDraw implements Draw {
 
   /** Elements in a domain, in row-major order. */
   elements(domain: Domain, count: number): Float64Array {
-    const steps = 2 ** 20;
     const width = domain.high - domain.low;
     if (domain.integer === true)
       return Float64Array.from({ length: count }, () => this.int(domain.low, domain.high));
-    const keys = this.#generate(array, integer({ min: 0, max: steps }), {
-      minLength: count,
-      maxLength: count,
-    });
+    const keys = this.#generate(array, gridPoint, { minLength: count, maxLength: count });
     if (domain.distinct === true) {
       const order = keys.map((_, i) => i).sort((a, b) => keys[a] - keys[b] || a - b);
       const out = new Float64Array(count);
       order.forEach((i, rank) => (out[i] = domain.low + (width * (rank + 0.5)) / count));
       return out;
     }
-    return Float64Array.from(keys, (key) => clearOfKinks(domain.low + (width * key) / steps, domain));
+    const middle = domain.low + width / 2;
+    return Float64Array.from(keys, (key) => clearOfKinks(middle + (width * key) / grid, domain));
   }
 
   /** A direction: numbers of moderate size, none of them negligible. */

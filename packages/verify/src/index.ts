@@ -13,7 +13,6 @@ export {
 export { type Call, type HostInput, RecordedDraw, drawCall, showCall } from "./draw.ts";
 export {
   type Law,
-  type Outcome,
   adjoint,
   differences,
   laws,
@@ -22,6 +21,8 @@ export {
   sameAsReference,
   secondOrder,
 } from "./laws.ts";
+export { cut } from "./cut.ts";
 export { type Estimate, derivativeByDifferences } from "./numbers.ts";
+export type { Outcome } from "./outcome.ts";
 export { drawProgram, fit } from "./programs.ts";
-export { type Setting, type Subject, subjectOf } from "./subject.ts";
+export { type Cut, type Setting, type Subject, cutOf, subjectOf } from "./subject.ts";

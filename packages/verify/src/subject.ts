@@ -130,8 +130,7 @@ export class Instance {
     return new Instance(subject, backend, "float64");
   }
 
-  readonly apply = (...inputs: Value[]): Value[] =>
-    this.counted(() => this.#subject.apply(inputs, this.#constants));
+  readonly apply = (...inputs: Value[]): Value[] => this.#subject.apply(inputs, this.#constants);
 
   /** The outputs that have derivatives. */
   readonly smooth = (...inputs: Value[]): Value[] =>

@@ -1,0 +1,63 @@
+/** What a law says of one sample, and how a difference is weighed against rounding. */
+import type { Backend } from "@cotangent/core";
+import { type Numbers, roundoff } from "./numbers.ts";
+import { roundingSpread, roundingsPerEvaluation } from "./rounding.ts";
+import type { Setting } from "./subject.ts";
+
+/**
+ * A sample is judged, or it is classed, and counted as such: `inapplicable` where the law says nothing of such
+ * subjects at all, else because this sample could not be judged.
+ */
+export type Outcome =
+  | { readonly judged: true; readonly failure?: string }
+  | { readonly judged: false; readonly class: string; readonly inapplicable: boolean };
+
+export const holds: Outcome = { judged: true };
+export const fails = (failure: string): Outcome => ({ judged: true, failure });
+export const unjudged = (reason: string): Outcome => ({ judged: false, class: reason, inapplicable: false });
+export const inapplicable = (reason: string): Outcome => ({
+  judged: false,
+  class: reason,
+  inapplicable: true,
+});
+
+export const showNumbers = (label: string, numbers: ArrayLike<number>): string =>
+  `${label} = [${Array.from(numbers).join(", ")}]`;
+
+/** A difference that is zero in exact arithmetic. */
+export interface Discrepancy {
+  /** Its size as found. */
+  readonly error: number;
+  /** The size of the terms that were compared. */
+  readonly scale: number;
+  /** How many primitives were evaluated for it, and over how many terms was summed. */
+  readonly evaluations: number;
+  readonly terms: number;
+  /** What is uncertain besides rounding: the error of an oracle. */
+  readonly uncertainty?: number;
+  /** The numbers that were compared, computed again in float64 on another backend. */
+  readonly again: (backend: Backend) => Numbers;
+  readonly say: (tolerance: number) => string;
+}
+
+/** How much larger an error may be than the largest of the few that were tried. */
+const beyondSpread = 8;
+/** A tolerance above this part of what is compared would let anything pass. */
+const hopeless = 0.01;
+
+/**
+ * Fails where the discrepancy is more than rounding explains. That is a bound at first: roundoff times the number of
+ * evaluations times the size of the terms. Only where it is exceeded the effect of rounding is measured, since the
+ * terms on the way may be larger than those at the end.
+ */
+export function weigh(discrepancy: Discrepancy, { dtype, reference }: Setting): Outcome {
+  const { error, scale, evaluations, terms, uncertainty = 0, again, say } = discrepancy;
+  const relative = roundoff[dtype] * (roundingsPerEvaluation * Math.max(1, evaluations) + terms);
+  const bound = uncertainty + relative * scale;
+  if (error <= bound) return holds;
+  // f is finite here, so a derivative that is not is wrong.
+  if (!Number.isFinite(error)) return fails(say(bound));
+  const tolerance = bound + beyondSpread * roundingSpread(again, reference, dtype);
+  if (!(tolerance <= hopeless * scale + bound)) return unjudged("ill-conditioned");
+  return error <= tolerance ? holds : fails(say(tolerance));
+}
