@@ -62,7 +62,7 @@ export const classifierLoss: Sweep = {
     `The mean cross-entropy of a softmax classifier over ${batch} handwritten digits, as a function of its weights. ` +
     `The same images at 2, 4, 7, 14 and 28 pixels a side give more and more weights.`,
   varies: "n",
-  sizes: { full: [2, 4, 7, 14, 28], quick: [2, 4, 7], browser: [2, 4, 7, 14], quickBrowser: [2, 4, 7] },
+  sizes: { full: [2, 4, 7, 14, 28], quick: [2, 4, 7], browser: [2, 4, 7, 14], quickBrowser: [2, 4] },
   build(width, digits) {
     const { rows, targets, weights, direction } = classifier(width, batch, digits);
     return jacobianProblem({
@@ -110,7 +110,7 @@ export const classifierHessian: Sweep = {
     `The curvature of the mean loss over ${batch} digits along one direction in the space of weights: n second ` +
     `derivatives, without the n by n Hessian. Both modes can be applied to either of them.`,
   varies: "n",
-  sizes: { full: [2, 4, 7, 14, 28], quick: [2, 4, 7], browser: [2, 4, 7, 14], quickBrowser: [2, 4, 7] },
+  sizes: { full: [2, 4, 7, 14, 28], quick: [2, 4, 7], browser: [2, 4, 7, 14], quickBrowser: [2, 4] },
   build(width, digits) {
     const { rows, targets, weights, direction } = classifier(width, batch, digits);
     return hessianVectorProblem({

@@ -59,7 +59,7 @@ export const reactionDiffusion: Sweep = {
     "The residual of a nonlinear reaction-diffusion equation with a handwritten digit as the state: each pixel's " +
     "equation reads the pixel and its four neighbours. Newton's method needs this square Jacobian.",
   varies: "n = m",
-  sizes: { full: [2, 4, 7, 14, 28], quick: [2, 4, 7], browser: [2, 4, 7, 14], quickBrowser: [2, 4, 7] },
+  sizes: { full: [2, 4, 7, 14, 28], quick: [2, 4, 7], browser: [2, 4, 7, 14], quickBrowser: [2, 4] },
   build(width, digits) {
     const { pixels } = downsample(first(digits, 1), width);
     const laplacian = diffusionMatrix(width);

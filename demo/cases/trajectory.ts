@@ -112,7 +112,7 @@ export const trajectory: Sweep = {
     full: [8, 16, 32, 64, 128, 256],
     quick: [8, 16, 64],
     browser: [2, 4, 8],
-    quickBrowser: [1, 2, 4],
+    quickBrowser: [1, 2],
   },
   build: (steps) => problem(1, { steps, every: 1 }),
 };

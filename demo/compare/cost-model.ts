@@ -128,8 +128,9 @@ function logarithmic(from: number, to: number, count: number): number[] {
   return Array.from({ length: count }, (_, i) => from * (to / from) ** (i / (count - 1)));
 }
 
-/** What the two smallest problems say of the largest, for both rivals. */
+/** What the two smallest problems say of the largest, for both rivals; nothing where there is no third. */
 export function predictions(sweep: Pick<Sweep, "case" | "varies">, points: readonly Point[]): Prediction[] {
+  if (points.length < 3) return [];
   const large = points[points.length - 1];
   return (["flops", "evaluations"] as const).flatMap((figure) =>
     rivals(sweep).map((way) => ({

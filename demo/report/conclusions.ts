@@ -25,7 +25,8 @@ export function describeCrossover(sweep: SweepResult, figure: Figure, source: Cr
 
 /** A few sentences on what to conclude from one sweep. */
 export function conclusions(sweep: SweepResult): string[] {
-  return [speed(sweep), crossover(sweep), prediction(sweep), memory(sweep), accuracy(sweep)];
+  const foretold = sweep.predictions.length > 0 ? [prediction(sweep)] : [];
+  return [speed(sweep), crossover(sweep), ...foretold, memory(sweep), accuracy(sweep)];
 }
 
 /** The one sentence that matters most. */
