@@ -8,7 +8,8 @@ const options = parseOptions(process.argv.slice(2), {
 });
 if ("exitCode" in options) process.exitCode = options.exitCode;
 else {
-  const { webgl } = await run(options);
-  // A machine without a browser is no fault; a comparison that fails in one is.
-  if (!webgl.ran && webgl.failed) process.exitCode = 1;
+  const { webgl, disagreements } = await run(options);
+  // A machine without a browser is no fault; a comparison that fails in one is, and so is a wrong derivative.
+  const failed = !webgl.ran && webgl.failed;
+  if (failed || disagreements.length > 0) process.exitCode = 1;
 }

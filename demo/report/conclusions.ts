@@ -29,6 +29,26 @@ export function conclusions(sweep: SweepResult): string[] {
   return [speed(sweep), crossover(sweep), ...foretold, memory(sweep), accuracy(sweep)];
 }
 
+/**
+ * Ways that found another derivative, in sentences: errors that rounding cannot explain. The modes and the derivative by
+ * hand must agree to far more than half of the digits; differences, which lose about that many, are not judged.
+ */
+export function disagreements(sweeps: readonly SweepResult[]): string[] {
+  return sweeps.flatMap((sweep) => {
+    const tolerance = Math.sqrt(sweep.dtype === "float64" ? 2 ** -52 : 2 ** -23);
+    return sweep.points.flatMap((point) =>
+      point.measurements
+        .filter(({ way }) => way !== "numerical" && way !== "differences of gradients")
+        .filter(({ error }) => !(error < tolerance))
+        .map(
+          ({ way, error }) =>
+            `${sweep.title}, ${at(point)}: on backend ${sweep.backend}, ${way} is off by ${show.error(error)} of the ` +
+            `largest element.`,
+        ),
+    );
+  });
+}
+
 /** The one sentence that matters most. */
 export function headline(sweep: SweepResult): string {
   return speed(sweep);

@@ -2,6 +2,7 @@
 import type { SweepResult } from "../compare/run.ts";
 import { conclusions, describeCrossover, headline } from "./conclusions.ts";
 import * as show from "./format.ts";
+import { busy, busyWarning } from "./machine.ts";
 import {
   type FigureAxis,
   type PlotSize,
@@ -34,6 +35,7 @@ export function html(result: Result): string {
 <main>
 <h1>Ways to differentiate, compared</h1>
 ${introduction(result)}
+${warnings(result)}
 ${overview(onJs)}
 <h2>What it says</h2>
 <ul>${onJs.map((sweep) => `<li><b>${text(sweep.title)}.</b> ${text(headline(sweep))}</li>`).join("\n")}</ul>
@@ -68,6 +70,14 @@ pendulum and a reaction-diffusion equation, and compares where one way overtakes
 <p class="facts">${text(created.slice(0, 16).replace("T", " "))} UTC · Node ${text(machine.node)} · ${text(machine.platform)} · ${text(machine.cpu)},
 ${machine.cores} cores · ${options.quick ? "quick run (few and small sizes, few repeats)" : "full run"} ·
 ${show.round3(seconds)} s</p>`;
+}
+
+function warnings(result: Result): string {
+  const wrong = result.disagreements.map(
+    (sentence) => `<p class="missing"><strong>Wrong derivative.</strong> ${text(sentence)}</p>`,
+  );
+  const unsure = busy(result) ? [`<p class="facts">${text(busyWarning(result))}</p>`] : [];
+  return [...wrong, ...unsure].join("\n");
 }
 
 function legend(ways: readonly string[], timing: boolean): string {

@@ -21,10 +21,14 @@ export interface Result {
     readonly platform: string;
     readonly cpu: string;
     readonly cores: number;
+    /** Processes that were running or waiting to, on average over the minute before. */
+    readonly load: number;
   };
   readonly digits: { readonly source: string; readonly count: number };
   readonly webgl: WebGL;
   readonly sweeps: readonly SweepResult[];
+  /** What is wrong: ways whose derivatives differ by more than rounding explains. */
+  readonly disagreements: readonly string[];
   readonly training: Training;
   readonly seconds: number;
 }

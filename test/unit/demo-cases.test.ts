@@ -9,8 +9,10 @@ import { pendulum } from "../../demo/cases/trajectory.ts";
 import { crossovers } from "../../demo/compare/cost-model.ts";
 import { extrapolatedDerivative } from "../../demo/compare/differences.ts";
 import { type Point, measure, quantile } from "../../demo/compare/measure.ts";
+import type { SweepResult } from "../../demo/compare/run.ts";
 import { downsample, first } from "../../demo/data/digits.ts";
 import { loadMnist } from "../../demo/data/mnist.ts";
+import { disagreements } from "../../demo/report/conclusions.ts";
 
 const eps = 2 ** -52;
 const all = loadMnist();
@@ -104,6 +106,33 @@ test("extrapolated differences know their own error", () => {
   expect(Math.abs(derivative[0] - Math.cos(1))).toBeLessThan(10 * errorEstimate);
   expect(Math.abs(derivative[1] - 1)).toBeLessThan(10 * errorEstimate);
   expect(derivative[2]).toBe(0);
+});
+
+test("a wrong derivative is found; differences are not judged", async () => {
+  const build = () => sweeps[0].build(2, digits, "quick");
+  const point = await measure(build, 2, jsBackend, patience, pause);
+  const result = (error: (way: string) => number): SweepResult => ({
+    ...sweeps[0],
+    backend: "js",
+    dtype: "float64",
+    points: [{ ...point, measurements: point.measurements.map((m) => ({ ...m, error: error(m.way) })) }],
+    crossovers: [],
+    predictions: [],
+  });
+  expect(disagreements([result((way) => (way === "numerical" ? 1e-3 : 1e-15))])).toEqual([]);
+  expect(disagreements([result((way) => (way === "reverse" ? 1e-6 : 0))])).toEqual([
+    expect.stringContaining("n = 50, m = 1: on backend js, reverse is off by 1.0e-6"),
+  ]);
+  expect(disagreements([result(() => Number.MAX_VALUE)])).toHaveLength(3);
+});
+
+test("a derivative that is not a number is as wrong as can be", async () => {
+  const problem = sweeps[0].build(2, digits, "quick");
+  const broken = problem.ways.map((way) =>
+    way.name === "reverse" ? { ...way, run: () => [new Float64Array(50).fill(NaN)] } : way,
+  );
+  const { measurements } = await measure(() => ({ ...problem, ways: broken }), 2, jsBackend, patience, pause);
+  expect(measurements.map(({ error }) => error === Number.MAX_VALUE)).toEqual([false, true, false, false]);
 });
 
 test("quantiles interpolate", () => {

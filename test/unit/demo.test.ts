@@ -95,6 +95,7 @@ test("a run writes a self-contained report and its figures, and says what it fou
     ]);
     const reason: unknown = expect.stringContaining("--no-browser");
     expect(result.webgl).toEqual({ ran: false, reason, failed: false });
+    expect(result.disagreements).toEqual([]);
     for (const { points, crossovers, predictions } of result.sweeps) {
       expect(points.length).toBeGreaterThanOrEqual(3);
       expect(crossovers).toHaveLength(5);
