@@ -54,6 +54,10 @@ const ranges: Readonly<Record<string, readonly Range[]>> = {
     [-1e10, 1e10],
     [-1e10, 1e10],
   ],
+  mod: [
+    [-1e10, 1e10],
+    [1e-10, 1e10],
+  ],
   xlogy: [
     [-1e10, 1e10],
     [1e-30, 1e30],
@@ -62,7 +66,7 @@ const ranges: Readonly<Record<string, readonly Range[]>> = {
 
 /** Exact in float32 on any device that adds and multiplies properly, or not of floating results. */
 const exact = new Set(
-  "neg abs sign floor ceil round relu isFinite not add sub mul strongMul max min mod eq ne lt le gt ge and or where clamp convert stopGradient".split(
+  "neg abs sign floor ceil round relu isFinite not add sub mul strongMul max min eq ne lt le gt ge and or where clamp convert stopGradient".split(
     " ",
   ),
 );

@@ -161,7 +161,7 @@ describe("refusals", () => {
         /dtype float64 asked for on backend webgl, which has float32, int32, bool/,
       );
       expect(() => tensor([2 ** 24 + 1], { dtype: "int32" })).toThrow(
-        /The int32 16777217 was given to backend webgl.*exact for whole numbers up to 16777216/,
+        /The int32 16777217 was given to backend webgl.*exact for whole numbers up to 16777215/,
       );
       expect(() => tidy(() => tensor([1]).broadcastTo([2 ** 16, 2 ** 16]))).toThrow(
         /a texture of this device holds at most \d+ x \d+/,

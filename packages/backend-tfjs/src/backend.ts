@@ -19,15 +19,18 @@ import {
   type Tensor as TfTensor,
   engine,
   env,
+  getBackend,
   keep,
   ready,
   setBackend,
   tensor as tfTensor,
 } from "@tensorflow/tfjs-core";
+import type { MathBackendWebGL } from "@tensorflow/tfjs-backend-webgl";
 import "@tensorflow/tfjs-backend-webgl";
 import { contractions, maxPool2d } from "./contraction.ts";
 import { elementwise, runExpression } from "./elementwise.ts";
 import { glslExpressions } from "./glsl.ts";
+import { heldDType, largestExactInteger } from "./held.ts";
 import { indexing } from "./indexing.ts";
 import { ofNothing, reductions } from "./reduction.ts";
 import { shape } from "./shape.ts";
@@ -37,9 +40,6 @@ interface Owned {
   readonly tensor: TfTensor;
   readonly bytes: number;
 }
-
-/** Whole numbers beyond this are not all float32 numbers, and WebGL computes int32 in float32. */
-const largestExactInteger = 2 ** 24;
 
 /** tfjs-core's kernels as a backend; of tfjs's gradients it uses nothing. */
 export class TfjsBackend implements Backend {
@@ -79,14 +79,14 @@ export class TfjsBackend implements Backend {
   #guarded(name: string, kernel: Kernel): Kernel {
     return (inputs, output, params) => {
       void setBackend(this.tfjsName); // synchronous for a backend that is ready; others may have been used meanwhile
-      if (output.size === 0) return keep(tfTensor([], [...output.shape], output.dtype as "float32"));
+      if (output.size === 0) return keep(tfTensor([], [...output.shape], heldDType(output.dtype)));
       this.#requireTexture(output);
       const empty = inputs.some((input) => input.size === 0);
       return engine().tidy(name, () => {
         const result = empty
           ? withoutElements(name, inputs, output, kernel, params)
           : (kernel(inputs, output, params) as TfTensor);
-        return keep(result);
+        return keep(addingUp.has(name) && output.dtype === "int32" ? whole(result, output) : result);
       });
     };
   }
@@ -103,6 +103,19 @@ export class TfjsBackend implements Backend {
     }
   }
 
+  /** A browser may take the context away (sixteen others opened, a driver reset); what is read from then on is zeros. */
+  #requireContext(): void {
+    if (this.tfjsName !== "webgl") return;
+    const { gl } = (engine().findBackend("webgl") as unknown as MathBackendWebGL).gpgpu;
+    if (gl.isContextLost()) {
+      fail(
+        BackendError,
+        `The browser has taken away the WebGL context, and with it all values on backend ${this.name}. ` +
+          `Reload the page; open fewer WebGL contexts on it.`,
+      );
+    }
+  }
+
   fromHost(data: TypedArray, aval: Aval): Buffer {
     void setBackend(this.tfjsName);
     this.#requireTexture(aval);
@@ -111,7 +124,7 @@ export class TfjsBackend implements Backend {
       if (large !== undefined) refuseInteger(large);
     }
     return keep(
-      tfTensor(data as Float32Array | Int32Array | Uint8Array, [...aval.shape], aval.dtype as "float32"),
+      tfTensor(data as Float32Array | Int32Array | Uint8Array, [...aval.shape], heldDType(aval.dtype)),
     );
   }
 
@@ -119,15 +132,20 @@ export class TfjsBackend implements Backend {
     void setBackend(this.tfjsName);
     if (dtype === "int32" && this.tfjsName === "webgl" && Math.abs(value) > largestExactInteger)
       refuseInteger(value);
-    return keep(ops.scalar(dtype === "bool" ? value !== 0 : value, dtype as "float32"));
+    return keep(ops.scalar(heldDType(dtype) === "bool" ? value !== 0 : value, heldDType(dtype)));
   }
 
   toHostSync(buffer: Buffer, aval: Aval): TypedArray {
-    return copied((buffer as TfTensor).dataSync(), aval);
+    const data = (buffer as TfTensor).dataSync();
+    this.#requireContext();
+    return copied(data, aval);
   }
 
   async toHost(buffer: Buffer, aval: Aval): Promise<TypedArray> {
-    return copied(await (buffer as TfTensor).data(), aval);
+    this.#requireContext(); // without one tfjs would wait for ever
+    const data = await (buffer as TfTensor).data();
+    this.#requireContext();
+    return copied(data, aval);
   }
 
   adopt(buffer: Buffer, aval: Aval): Token {
@@ -156,7 +174,21 @@ function refuseInteger(value: number): never {
   );
 }
 
+/** Primitives whose result may leave the range of exact integers in a kernel of tfjs's. */
+const addingUp = new Set(["sum", "prod", "cumsum", "dotGeneral", "scatterAdd"]);
+
+function whole(result: TfTensor, output: Aval): TfTensor {
+  return getBackend() === "webgl" ? runExpression("whole_(a)", [result], output) : result;
+}
+
 function copied(data: ArrayLike<number>, aval: Aval): TypedArray {
+  if (aval.dtype !== "float32" && Array.prototype.some.call(data, Number.isNaN)) {
+    fail(
+      DTypeError,
+      `This ${aval} depends on an int32 beyond ${largestExactInteger}, the largest up to which backend webgl is exact, ` +
+        `since it computes in float32. Use another backend for larger ones.`,
+    );
+  }
   const host = hostArray(aval.dtype, aval.size);
   host.set(data);
   return host;
@@ -180,9 +212,9 @@ function withoutElements(
     case "conv2d":
     case "overlapAdd":
     case "pad":
-      return ops.zeros([...output.shape], output.dtype as "float32");
+      return ops.zeros([...output.shape], heldDType(output.dtype));
     default:
-      if (name in ofNothing) return ops.fill([...output.shape], ofNothing[name], output.dtype as "float32");
+      if (name in ofNothing) return ops.fill([...output.shape], ofNothing[name], heldDType(output.dtype));
       return fail(
         BackendError,
         `${name}: inputs ${inputs.map((x) => x.aval.toString()).join(", ")} have no elements, but the output ${output} has. ` +
@@ -215,6 +247,16 @@ export async function createTfjsBackend(tfjsName = "webgl"): Promise<TfjsBackend
     );
   }
   await ready();
+  if (
+    tfjsName === "webgl" &&
+    (env().getNumber("WEBGL_VERSION") < 2 || !env().getBool("WEBGL_RENDER_FLOAT32_ENABLED"))
+  ) {
+    fail(
+      BackendError,
+      `This device's WebGL cannot draw into 32-bit float textures (WebGL ${env().getNumber("WEBGL_VERSION")}), so its results ` +
+        `would have 10 bits. Use another backend.`,
+    );
+  }
   // Small tensors would else be computed on the host, by other kernels than large ones.
   if (tfjsName === "webgl") env().set("WEBGL_CPU_FORWARD", false);
   return new TfjsBackend(tfjsName);

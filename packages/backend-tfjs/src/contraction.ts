@@ -10,6 +10,7 @@ import {
   sizeOf,
 } from "@cotangent/core";
 import { type NamedAttrMap, type Tensor as TfTensor, type Tensor4D, engine } from "@tensorflow/tfjs-core";
+import { heldDType } from "./held.ts";
 import { padded, permuted } from "./shape.ts";
 import * as ops from "./tf-ops.ts";
 
@@ -30,13 +31,13 @@ const dotGeneral: Kernel = ([x, y], output, params) => {
     const swapped = [...batch, ...contract, ...own].every((axis, i) => axis === i);
     const layout = swapped ? [contract, own] : [own, contract];
     const moved = permuted(bufferOf(v), v.shape, [...batch, ...layout.flat()]);
-    const float = v.dtype === "int32" ? ops.cast(moved, "float32") : moved;
+    const float = moved.dtype === "int32" ? ops.cast(moved, "float32") : moved;
     return { matrix: ops.reshape(float, [size(v, batch), ...layout.map((axes) => size(v, axes))]), swapped };
   };
   const a = matrices(x, batchX, contractX);
   const b = matrices(y, batchY, contractY);
   const product = ops.matMul(a.matrix, b.matrix, a.swapped, !b.swapped);
-  return ops.reshape(output.dtype === "int32" ? ops.cast(product, "int32") : product, [...output.shape]);
+  return ops.reshape(ops.cast(product, heldDType(output.dtype)), [...output.shape]);
 };
 
 /** The window's own spacing, as zeros between the filter's taps: tfjs's gradients know no dilation. */

@@ -19,17 +19,17 @@ import {
   registerKernel,
   reshape,
 } from "@tensorflow/tfjs-core";
-import { glslExpressions, glslFunctionsFor } from "./glsl.ts";
+import { glslExpressions, glslFunctionsFor, glslIntegerExpressions } from "./glsl.ts";
 import { portable } from "./portable.ts";
 
 const kernelName = "CotangentProgram";
 
 /** Runs a program of our own on the WebGL backend, inside tfjs's engine, which counts and disposes of the output. */
-export function runProgram(program: GPGPUProgram, inputs: readonly TfTensor[], dtype: string): TfTensor {
+export function runProgram(program: GPGPUProgram, inputs: readonly TfTensor[]): TfTensor {
   registerPrograms();
   const named: Record<string, TfTensor> = {};
   inputs.forEach((input, i) => (named["abc"[i]] = input));
-  const attributes = { program, dtype } as unknown as NamedAttrMap;
+  const attributes = { program } as unknown as NamedAttrMap;
   return engine().runKernel<TfTensor>(kernelName, named, attributes);
 }
 
@@ -57,9 +57,9 @@ function registerPrograms(): void {
     kernelName,
     backendName: "webgl",
     kernelFunc: ({ inputs, backend, attrs }): TensorInfo => {
-      const { program, dtype } = attrs as unknown as { program: GPGPUProgram; dtype: "float32" };
+      const { program } = attrs as unknown as { program: GPGPUProgram };
       const given = Object.values(inputs as Record<string, TensorInfo>);
-      return (backend as unknown as MathBackendWebGL).compileAndRun(program, given, dtype);
+      return (backend as unknown as MathBackendWebGL).compileAndRun(program, given, "float32");
     },
   });
 }
@@ -72,7 +72,7 @@ export function runExpression(expression: string, inputs: readonly TfTensor[], o
   );
   const program = programOf(expression, inputs.length, outputShape);
   const merging = inputs.map((input, i) => reshape(input, shapes[i]));
-  const found = runProgram(program, merging, output.dtype);
+  const found = runProgram(program, merging);
   return reshape(found, [...output.shape]);
 }
 
@@ -116,7 +116,10 @@ const unwrap = (inputs: readonly Tensor[]): TfTensor[] => inputs.map((input) => 
 function elementwiseKernel(name: string): Kernel {
   return (inputs, output) => {
     const tensors = unwrap(inputs);
-    if (getBackend() === "webgl") return runExpression(glslExpressions[name], tensors, output);
+    if (getBackend() === "webgl") {
+      const expressions = inputs[0].dtype === "int32" ? glslIntegerExpressions : glslExpressions;
+      return runExpression(expressions[name] ?? glslExpressions[name], tensors, output);
+    }
     return portable[name](tensors, output);
   };
 }
@@ -133,10 +136,11 @@ const clamp: Kernel = (inputs, output, params) => {
 const convert: Kernel = (inputs, output) => {
   const tensors = unwrap(inputs);
   if (getBackend() !== "webgl") return portable["convert"](tensors, output);
+  const isFloat = inputs[0].dtype === "float32";
   const expression = {
-    float32: "a",
-    int32: "isnan_(a) ? 0.0 : sign(a) * floor(abs(a))",
-    bool: "a != 0.0 || isnan_(a) ? 1.0 : 0.0",
+    float32: "a == 0.0 ? 0.0 : a", // an int32 knows no -0
+    int32: isFloat ? "isnan_(a) || isinf_(a) ? 0.0 : whole_(sign(a) * floor(abs(a)))" : "a",
+    bool: isFloat ? "a != 0.0 || isnan_(a) ? 1.0 : 0.0" : "isnan_(a) ? a : float(a != 0.0)",
     float64: "a",
   }[output.dtype];
   return runExpression(expression, tensors, output);

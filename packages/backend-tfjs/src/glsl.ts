@@ -116,17 +116,28 @@ const glslFunctions = `${glslElementary}
   float strongMul_(float x, float y) {
     return (x == 0.0 || y == 0.0) ? 0.0 : x * y;
   }
+  // A whole number that no other was rounded to, or else NaN.
+  float whole_(float x) { return abs(x) < 16777216.0 ? x : NAN_; }
   float max_(float x, float y) { return isnan_(x) ? x : isnan_(y) ? y : max(x, y); }
   float min_(float x, float y) { return isnan_(x) ? x : isnan_(y) ? y : min(x, y); }
+  // Long division on the bits, one step for each bit of the quotient at most: no step rounds.
   float mod_(float x, float y) {
     if (isnan_(x) || isnan_(y) || isinf_(x) || y == 0.0) return NAN_;
-    if (isinf_(y)) return x == 0.0 || (x < 0.0) == (y < 0.0) ? x : y;
-    float r = x - y * floor(x / y);
-    return r;
+    float r = abs(x);
+    float divisor = abs(y);
+    while (r >= divisor && !isinf_(divisor)) {
+      uint shift = (floatBitsToUint(r) >> 23) - (floatBitsToUint(divisor) >> 23);
+      float part = uintBitsToFloat(floatBitsToUint(divisor) + (shift << 23));
+      if (part > r) part *= 0.5;
+      r -= part;
+    }
+    if (x < 0.0) r = -r;
+    return r != 0.0 && (r < 0.0) != (y < 0.0) ? r + y : r;
   }
   float round_(float x) {
-    float r = floor(x + 0.5);
-    return r - x == 0.5 && mod(r, 2.0) == 1.0 ? r - 1.0 : r; // halves to even
+    float low = floor(x);
+    float rest = x - low;
+    return rest < 0.5 || (rest == 0.5 && mod(low, 2.0) == 0.0) || isnan_(rest) ? low : low + 1.0; // halves to even
   }
 `;
 
@@ -210,7 +221,24 @@ export const glslExpressions: Readonly<Record<string, string>> = {
   gt: "float(a > b)",
   ge: "float(a >= b)",
   and: "a * b",
-  or: "max(a, b)",
+  or: "max_(a, b)",
 
-  where: "a != 0.0 ? b : c",
+  where: "isnan_(a) ? a : a != 0.0 ? b : c",
+};
+
+const compared = (test: string): string => `isnan_(a) || isnan_(b) ? NAN_ : float(${test})`;
+
+/** The same for int32, where it differs: what is out of range becomes NaN, and so does what depends on it. */
+export const glslIntegerExpressions: Readonly<Record<string, string>> = {
+  neg: "0.0 - a",
+  square: "whole_(a * a)",
+  add: "whole_(a + b)",
+  sub: "whole_(a - b)",
+  mul: "whole_(a * b)",
+  eq: compared("a == b"),
+  ne: compared("a != b"),
+  lt: compared("a < b"),
+  le: compared("a <= b"),
+  gt: compared("a > b"),
+  ge: compared("a >= b"),
 };

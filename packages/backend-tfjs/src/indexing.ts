@@ -12,14 +12,14 @@ function checked(who: string, x: Tensor, indices: Tensor, axis: number): Tensor1
   const flat = ops.reshape<Rank.R1>(indices.buffer as TfTensor, [indices.size]);
   const size = x.shape[axis];
   for (const index of flat.dataSync()) {
-    if (index < 0 || index >= size) {
+    if (!(index >= 0 && index < size)) {
       fail(
         ShapeError,
         `${who}: index ${index} is outside [0, ${size}), the range of axis ${axis} of ${x.aval}.`,
       );
     }
   }
-  return flat;
+  return ops.cast(flat, "int32");
 }
 
 const gather: Kernel = ([x, indices], output, params) => {

@@ -10,6 +10,7 @@ import {
 } from "@cotangent/core";
 import type { GPGPUProgram } from "@tensorflow/tfjs-backend-webgl";
 import { type Tensor as TfTensor, getBackend } from "@tensorflow/tfjs-core";
+import { heldDType } from "./held.ts";
 import { runProgram } from "./elementwise.ts";
 import { glslFunctionsFor } from "./glsl.ts";
 import { around, permuted } from "./shape.ts";
@@ -59,7 +60,7 @@ function extremumOfRows(matrix: TfTensor, name: "max" | "min"): TfTensor {
         setOutput(best);
       }`,
     };
-    found = runProgram(program, [found], matrix.dtype);
+    found = runProgram(program, [found]);
   }
   return ops.reshape(found, [matrix.shape[0]]);
 }
@@ -87,7 +88,7 @@ function argExtremum(name: "max" | "min"): Kernel {
       ops.cast(ops.equal(matrix, best), "float32"),
       ops.mul(2, ops.cast(isNaN, "float32")),
     );
-    return ops.reshape(ops.argMax(hits, 1), [...output.shape]);
+    return ops.cast(ops.reshape(ops.argMax(hits, 1), [...output.shape]), heldDType("int32"));
   };
 }
 
