@@ -1,6 +1,7 @@
 /** The long verification campaign: `pnpm verify`. Every law on every primitive and on random programs, as long as asked. */
+import { setImmediate } from "node:timers/promises";
 import {
-  type Law,
+  type CheckOptions,
   type Report,
   type Setting,
   checkKinks,
@@ -11,7 +12,7 @@ import {
 } from "@cotangent/verify";
 import Table from "cli-table3";
 import { Command, InvalidArgumentError } from "commander";
-import { type FloatDType, jsBackend } from "cotangent";
+import { type FloatDType, type Primitive, jsBackend } from "cotangent";
 
 function whole(least: number) {
   return (text: string): number => {
@@ -23,27 +24,32 @@ function whole(least: number) {
 }
 
 /** The entries of a comma-separated list, each one of those allowed. */
-function listOf(allowed: readonly string[]) {
-  return (text: string): string[] => {
+function listOf<T extends string>(allowed: readonly T[]) {
+  return (text: string): T[] => {
     const names = text.split(",");
-    const unknown = names.filter((name) => !allowed.includes(name));
+    const unknown = names.filter((name) => !(allowed as readonly string[]).includes(name));
     if (unknown.length > 0)
       throw new InvalidArgumentError(`"${unknown.join('", "')}" is none of: ${allowed.join(", ")}.`);
-    return names;
+    return names as T[];
   };
 }
 
 interface Options {
   readonly seed: number;
+  readonly path?: string;
   readonly samples: number;
   readonly programs: number;
+  readonly steps: number;
   readonly time: number;
-  readonly primitive?: string[];
-  readonly law?: string[];
-  readonly dtype: string[];
+  readonly primitive: readonly string[];
+  readonly law: readonly string[];
+  readonly dtype: readonly FloatDType[];
 }
 
 const dtypes: readonly FloatDType[] = ["float64", "float32"];
+const programs = "programs";
+const subjects = [...everyPrimitive().map(({ name }) => name), programs];
+const lawNames = [...laws.map(({ name }) => name), "kinks"];
 const options = new Command("verify")
   .description("Judges every law on every primitive and on random programs, on the reference backend.")
   .option(
@@ -52,66 +58,88 @@ const options = new Command("verify")
     whole(0),
     Date.now() % 2 ** 31,
   )
+  .option("--path <path>", "replay one sample of that seed, as a failure says it; with --primitive and --law")
   .option("--samples <n>", "samples per primitive, law and dtype", whole(1), 300)
   .option("--programs <n>", "random programs per law and dtype", whole(0), 2000)
-  .option("--time <seconds>", "stop starting new checks after this long", whole(1), 3600)
+  .option("--steps <n>", "the most steps of a random program", whole(1), 10)
+  .option("--time <seconds>", "stop after this long, and say what was covered", whole(1), 3600)
   .option(
     "--primitive <names>",
-    "only these primitives, separated by commas",
-    listOf(everyPrimitive().map(({ name }) => name)),
+    `only these primitives, separated by commas; "${programs}" for random programs`,
+    listOf(subjects),
+    subjects,
   )
-  .option("--law <names>", "only these laws, separated by commas", listOf(laws.map(({ name }) => name)))
-  .option("--dtype <names>", "only these dtypes, separated by commas", listOf(dtypes), [...dtypes])
+  .option("--law <names>", "only these laws, separated by commas", listOf(lawNames), lawNames)
+  .option("--dtype <names>", "only these dtypes, separated by commas", listOf(dtypes), dtypes)
+  .configureHelp({ showGlobalOptions: false })
   .parse()
   .opts<Options>();
 
-const chosenLaws = laws.filter(({ name }) => options.law?.includes(name) ?? true);
-const chosenPrimitives = everyPrimitive().filter(({ name }) => options.primitive?.includes(name) ?? true);
-const deadline = Date.now() + options.time * 1000;
+const started = Date.now();
+const timeLeft = (): number => started + options.time * 1000 - Date.now();
+let isStopped = false;
+process.once("SIGINT", () => (isStopped = true));
+
 const failures: string[] = [];
 let [judged, unjudged, leftOut] = [0, 0, 0];
 
-function cell(report: Report): string {
+/** One law on one subject; undefined where the law is not one of random programs. */
+function verdict(subject: string, law: string, setting: Setting, common: CheckOptions): Report | undefined {
+  const found = laws.find(({ name }) => name === law);
+  if (subject === programs) {
+    const { programs: samples, steps } = options;
+    if (found === undefined || samples === 0) return undefined;
+    return checkPrograms(found, setting, { ...common, samples, steps });
+  }
+  const primitive = everyPrimitive().find(({ name }) => name === subject) as Primitive;
+  return found === undefined
+    ? checkKinks(primitive, setting)
+    : checkPrimitive(primitive, found, setting, { ...common, samples: options.samples });
+}
+
+async function cell(subject: string, law: string, setting: Setting): Promise<string> {
+  await setImmediate(); // lets an interrupt through
+  if (isStopped || timeLeft() <= 0) {
+    leftOut++;
+    return "no time";
+  }
+  const { seed, path } = options;
+  const report = verdict(subject, law, setting, {
+    seed,
+    timeLimit: timeLeft(),
+    ...(path !== undefined && { path }),
+  });
+  if (report === undefined) return "-";
   judged += report.judged;
   unjudged += Object.values(report.classed).reduce((a, b) => a + b, 0);
   if (report.failure === undefined) return report.judged === 0 ? "-" : String(report.judged);
-  failures.push(report.failure);
+  const sample = /path: "(\d+)"/.exec(report.failure)?.[1];
+  const again = ` --primitive ${subject} --law "${law}" --dtype ${setting.dtype} --seed ${seed}`;
+  failures.push(`${report.failure}\npnpm verify${again}${sample === undefined ? "" : ` --path ${sample}`}`);
   return "FAILS";
 }
 
-function row(name: string, run: (law: Law) => Report, kinks: (() => Report) | undefined): string[] {
-  if (Date.now() > deadline) {
-    leftOut++;
-    return [name, ...chosenLaws.map(() => "no time"), "no time"];
-  }
-  console.error(name);
-  return [name, ...chosenLaws.map((law) => cell(run(law))), kinks === undefined ? "-" : cell(kinks())];
-}
-
-console.log(`seed ${options.seed}; the figures are samples judged`);
-const started = Date.now();
-for (const dtype of dtypes.filter((name) => options.dtype.includes(name))) {
+console.log(`seed ${options.seed}; the figures are samples judged, - where a law says nothing`);
+for (const dtype of options.dtype) {
   const setting: Setting = { backend: jsBackend, dtype, reference: jsBackend };
   const table = new Table({
-    head: [`${jsBackend.name} ${dtype}`, ...chosenLaws.map(({ name }) => name), "kinks"],
-    style: { head: [] },
+    head: [`${jsBackend.name} ${dtype}`, ...options.law],
+    style: { head: [], border: [], compact: true },
+    colAligns: ["left", ...options.law.map(() => "right" as const)],
   });
-  const { seed, samples } = options;
-  for (const primitive of chosenPrimitives) {
-    const run = (law: Law): Report => checkPrimitive(primitive, law, setting, { seed, samples });
-    table.push(row(primitive.name, run, () => checkKinks(primitive, setting)));
+  for (const subject of options.primitive) {
+    process.stderr.write(`${subject} `);
+    const row: string[] = [];
+    for (const law of options.law) row.push(await cell(subject, law, setting));
+    table.push([subject, ...row]);
   }
-  if (options.primitive === undefined && options.programs > 0) {
-    const run = (law: Law): Report =>
-      checkPrograms(law, setting, { seed, samples: options.programs, steps: 10 });
-    table.push(row("random programs", run, undefined));
-  }
+  process.stderr.write("\n");
   console.log(table.toString());
 }
 for (const failure of failures) console.log(`\n${failure}`);
 const seconds = ((Date.now() - started) / 1000).toFixed(1);
 console.log(
   `\n${judged} samples judged, ${unjudged} classed as not to be judged, ${failures.length} failures, ` +
-    `${leftOut} rows left out for want of time, in ${seconds} s; seed ${options.seed}`,
+    `${leftOut} checks left out for want of time, in ${seconds} s; seed ${options.seed}`,
 );
 process.exitCode = failures.length > 0 ? 1 : 0;

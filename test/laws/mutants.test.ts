@@ -13,6 +13,7 @@ import {
   linear,
   multiplePrimitive,
   noParams,
+  nonDifferentiable,
   primitive,
   primitives,
   real,
@@ -22,8 +23,11 @@ import {
   unary,
   unaryKernel,
 } from "cotangent";
-import { type Setting, assertReports, checkAllLaws } from "@cotangent/verify";
+import { type Setting, assertReports, checkAllLaws, checkPrograms, differences } from "@cotangent/verify";
 import { describe, expect, test } from "vitest";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 
 const setting: Setting = { backend: jsBackend, dtype: "float64", reference: jsBackend };
 const onFloat32: Setting = { ...setting, dtype: "float32" };
@@ -130,13 +134,44 @@ describe("faults in rules are caught", () => {
 
   test("a kink whose convention one mode changes", () => {
     jsBackend.kernels.set("mutant:kink", unaryKernel(Math.abs));
-    const mutant = unary("mutant:kink", {
-      partial: (x) => x.ge(0).astype(x.dtype).mul(2).sub(1),
-      domain: real({ kinks: [0] }),
-      flops: 1,
+    const rightLimit = (x: Value): Value => x.ge(0).astype(x.dtype).mul(2).sub(1);
+    const mutant = primitive("mutant:kink", {
+      ...facts,
+      sample: (draw) => ({ inputs: [argument(draw.shape(), real({ kinks: [0] }))], params: {} }),
+      residuals: { x: ["x"] },
+      jvp: { x: (dx, { x }) => strongMul(dx, x.sign()) },
+      vjp: { x: (ct, { x }) => strongMul(ct, rightLimit(x)) },
       kinks: [{ at: [0], partials: [0], because: "minimum norm" }],
     });
-    expect(broken(mutant.primitive)).toEqual(["kinks"]);
+    const reports = checkAllLaws(mutant.primitive, setting, { samples: 40 });
+    const failures = reports.flatMap(({ failure }) => failure ?? []);
+    expect(failures).toEqual([
+      expect.stringMatching(/mutant:kink at \(0\), x: the VJP gives 1, documented is 0/),
+    ]);
+  });
+
+  test("a straight-through derivative of a step function", () => {
+    jsBackend.kernels.set("mutant:step", unaryKernel(Math.floor));
+    const mutant = unary("mutant:step", {
+      partial: (x) => x.onesLike(),
+      domain: real({ kinks: [-3, -2, -1, 0, 1, 2, 3] }),
+      flops: 1,
+    });
+    expect(broken(mutant.primitive)).toContain("differences");
+  });
+
+  test("a derivative that one mode refuses and the other gives", () => {
+    jsBackend.kernels.set("mutant:refused", sine);
+    const mutant = primitive("mutant:refused", {
+      ...facts,
+      residuals: {},
+      jvp: { x: (dx, { x }) => dx.mul(x.cos()) },
+      vjp: { x: nonDifferentiable("not written yet") },
+    });
+    const reports = checkAllLaws(mutant.primitive, setting, { samples: 5 });
+    expect(reports.flatMap(({ failure }) => failure ?? []).join("\n")).toMatch(
+      /breaks the law "cut"[\s\S]*not refused by forward mode/,
+    );
   });
 
   test("a rule that is not linear", () => {
@@ -251,6 +286,45 @@ describe("faults in kernels are caught", () => {
 
   test("the right kernels break nothing", () => {
     expect(broken(byName("exp"), against)).toEqual([]);
+  });
+});
+
+describe("a fault in random programs", () => {
+  jsBackend.kernels.set("mutant:program", sine);
+  unary("mutant:program", { partial: (x) => x.cos().mul(1.001), domain: real(), flops: 1 });
+  const find = (path?: string): string =>
+    checkPrograms(differences, setting, { samples: 400, seed: 5, ...(path && { path }) }).failure ?? "";
+  // Before any test runs, since tests register more primitives for programs to use.
+  const failure = find();
+  const again = find(/path: "(\d+)"/.exec(failure)?.[1]);
+
+  test("is caught, and shrinks to the step at fault", () => {
+    expect(failure).toMatch(/random programs on js in float64 breaks the law "differences"/);
+    expect(failure.match(/bind\(primitives\(\)/g)).toHaveLength(1);
+    expect(failure).toContain(`bind(primitives().get("mutant:program")!`);
+  });
+
+  test("replays from its seed and path", () => {
+    const program = (text: string): string => text.slice(0, text.indexOf("replay:"));
+    expect(program(again)).toBe(program(failure));
+  });
+
+  test("is printed as TypeScript that runs", () => {
+    const program = failure.slice(failure.indexOf("import {"), failure.indexOf("\nreplay:"));
+    const source = [
+      program.replaceAll("mutant:program", "sin"),
+      `import { jvp } from "cotangent";`,
+      `console.log(jvp(f, point, point.map((x) => x.onesLike()))[1].map(String).join());`,
+    ].join("\n");
+    const folder = mkdtempSync(join(import.meta.dirname, "program-"));
+    try {
+      const file = join(folder, "program.ts");
+      writeFileSync(file, source);
+      const printed = execFileSync(process.execPath, [file], { encoding: "utf8" });
+      expect(printed).toMatch(/^Tensor\(/);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });
 

@@ -13,8 +13,10 @@ export interface CheckOptions {
   readonly samples?: number;
   /** The same seed draws the same samples; by default the environment's COTANGENT_SEED, else 20261. */
   readonly seed?: number;
-  /** fast-check's path to one shrunk sample of that seed. */
+  /** fast-check's path to one failing sample of that seed, which then shrinks as it did before. */
   readonly path?: string;
+  /** Milliseconds after which no new sample is drawn. */
+  readonly timeLimit?: number;
 }
 
 export interface Report {
@@ -64,7 +66,7 @@ function check(
   law: Law,
   setting: Setting,
   subject: (draw: RecordedDraw) => Subject,
-  { samples = defaultSamples, seed = defaultSeed(), path }: CheckOptions,
+  { samples = defaultSamples, seed = defaultSeed(), path, timeLimit }: CheckOptions,
 ): Report {
   const tally: Tally = { judged: 0, classed: {}, missed: 0 };
   const everySample = property(gen(), (generate) => {
@@ -77,11 +79,18 @@ function check(
     } else if (outcome.failure === undefined) tally.judged++;
     else throw new Error(`${outcome.failure}\nfor\n${drawn.text}`);
   });
-  const details = checkProperty(everySample, { numRuns: samples, seed, ...(path !== undefined && { path }) });
+  const details = checkProperty(everySample, {
+    numRuns: samples,
+    seed,
+    ...(path !== undefined && { path }),
+    ...(timeLimit !== undefined && { interruptAfterTimeLimit: timeLimit }),
+  });
   const broken = `${name} on ${setting.backend.name} in ${setting.dtype} breaks the law "${law.name}": ${law.statement}`;
   if (details.failed) {
     const error = details.errorInstance;
-    const replay = `replay: { seed: ${seed}, path: "${details.counterexamplePath ?? ""}" }, or COTANGENT_SEED=${seed}`;
+    // The rest of the path leads through shrunk samples, which fast-check can only find by running them.
+    const [sample] = (details.counterexamplePath ?? "").split(":");
+    const replay = `replay: { seed: ${seed}, path: "${sample}" }, or COTANGENT_SEED=${seed}`;
     const failure = [broken, error instanceof Error ? error.message : String(error), replay].join("\n");
     return reportOf(name, law.name, setting, tally, seed, failure);
   }

@@ -8,12 +8,13 @@ import {
   type Params,
   type Primitive,
   type Shape,
+  isFloating,
   sizeOf,
 } from "@cotangent/core";
 import { type GeneratorValue, array, boolean, integer } from "fast-check";
 
 /** How far a smooth point may be moved without meeting a kink or the edge of the domain. */
-const defaultMargin = 0.1;
+export const defaultMargin = 0.1;
 
 /** Elements are drawn on a grid of so many points, and shrink to the middle of their domain. */
 const grid = 2 ** 20;
@@ -125,14 +126,16 @@ export function drawCall(draw: RecordedDraw, primitive: Primitive, dtype: FloatD
   };
 }
 
+/** A tensor as TypeScript; a float one without its dtype takes the default of the backend that it is pasted for. */
+export function showTensor({ shape, dtype, data }: HostInput, floats = false): string {
+  const options = [`shape: [${shape.join(", ")}]`];
+  if (floats || !isFloating(dtype)) options.push(`dtype: "${dtype}"`);
+  return `tensor([${data.join(", ")}], { ${options.join(", ")} })`;
+}
+
 /** The call as TypeScript that a person can paste. */
 export function showCall({ primitive, params, inputs }: Call): string {
-  const list = inputs
-    .map(
-      ({ shape, dtype, data }) =>
-        `  tensor([${data.join(", ")}], { shape: [${shape.join(", ")}], dtype: "${dtype}" })`,
-    )
-    .join(",\n");
+  const list = inputs.map((input) => `  ${showTensor(input, true)}`).join(",\n");
   const bind = primitive.rules.form === "multiple" ? "bindMultiple" : "bind";
   return `${bind}(primitives().get("${primitive.name}")!, [\n${list},\n], ${JSON.stringify(params)})`;
 }

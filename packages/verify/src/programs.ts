@@ -1,91 +1,115 @@
 /** Random programs: well-typed graphs of registered primitives with shared subexpressions, finite and smooth by construction. */
 import {
+  type ArgumentSample,
   type Backend,
+  type Domain,
+  type Params,
   type Primitive,
   type Shape,
   type Value,
   avalOf,
+  basisVector,
   bind,
   fromHost,
-  isFloating,
+  hostArray,
   primitives,
+  sameShape,
   sizeOf,
   tidy,
 } from "@cotangent/core";
-import type { HostInput, RecordedDraw } from "./draw.ts";
-import { type Subject, upload } from "./subject.ts";
+import { jvp } from "@cotangent/forward-mode";
+import { type HostInput, type RecordedDraw, defaultMargin, showTensor } from "./draw.ts";
+import { largest, numbersOf } from "./numbers.ts";
+import { type Subject, cutOf, upload } from "./subject.ts";
 
-/** One step: a primitive applied to earlier nodes, each fitted to the shape and range that the primitive wants. */
+/** One step: a primitive applied to earlier nodes, each as it is or moved to where the primitive is smooth, or to constants. */
 interface Step {
   readonly primitive: Primitive;
-  readonly params: object;
-  readonly inputs: readonly (Fitted | HostInput)[];
+  readonly params: Params;
+  readonly inputs: readonly Source[];
 }
 
-interface Fitted {
-  readonly node: number;
-  readonly shape: Shape;
-  readonly low: number;
-  readonly high: number;
+type Source =
+  | { readonly kind: "node"; readonly node: number }
+  | {
+      readonly kind: "fitted";
+      readonly node: number;
+      readonly shape: Shape;
+      readonly scale: number;
+      readonly shift: readonly number[];
+    }
+  | { readonly kind: "constant"; readonly constant: HostInput };
+
+/** A value at the program's point, and the most that any element of it moves when every input moves by at most 1. */
+interface Node {
+  readonly value: Value;
+  /** The derivatives with respect to each element of the program's inputs. */
+  readonly tangents: readonly Value[];
+  readonly sensitivity: number;
 }
 
 /**
- * Fits a value to a shape by repeating or dropping elements, and into a range by a sigmoid: smooth, so that any node can
- * feed any primitive.
+ * An affine map between shapes: the elements of x, repeated or dropped to fill the shape, times `scale`, plus `shift`.
+ * With it the value of any node can feed any primitive at a point where that primitive is smooth.
  */
-export function fit(x: Value, shape: Shape, low: number, high: number): Value {
-  const count = sizeOf(shape);
-  const index = fromHost(
-    Int32Array.from({ length: count }, (_, i) => i % Math.max(1, x.size)),
-    avalOf([count], "int32"),
-    x.backend,
-  );
-  const taken = x.reshape([x.size]).take(index).reshape(shape);
-  return taken
-    .sigmoid()
-    .mul(high - low)
-    .add(low);
+export function fit(x: Value, shape: Shape, scale: number, shift: readonly number[]): Value {
+  const aval = avalOf(shape, x.dtype);
+  const host = hostArray(x.dtype, aval.size);
+  host.set(shift);
+  return arranged(x, shape)
+    .mul(scale)
+    .add(fromHost(host, aval, x.backend));
 }
 
-/** How far a program's point may be moved: little, since its nodes pass through kinks' neighbourhoods unseen. */
-const room = 0.01;
+function arranged(x: Value, shape: Shape): Value {
+  if (sameShape(x.shape, shape)) return x;
+  const count = sizeOf(shape);
+  if (x.size === count) return x.reshape(shape);
+  const index = Int32Array.from({ length: count }, (_, i) => i % Math.max(1, x.size));
+  return x
+    .reshape([x.size])
+    .take(fromHost(index, avalOf([count], "int32"), x.backend))
+    .reshape(shape);
+}
 
-/** Primitives that a smooth program may use: with derivatives, one output, and no condition that a move could change. */
+/** How far a program's point may be moved; no input of any step then moves by more than a fraction of its margin. */
+const room = 0.01;
+/** The most sensitive node that a step takes as it is. */
+const mostSensitive = 4;
+
+/** Primitives that a smooth program may use: with a derivative and one output. */
 function usable(): Primitive[] {
   return [...primitives().values()].filter(
-    ({ rules }) => rules.form !== "zero" && rules.form !== "nonDifferentiable" && rules.form !== "multiple",
+    (primitive) => cutOf(primitive) === undefined && primitive.rules.form !== "multiple",
   );
 }
 
-/** Draws a program of so many steps; the choice is by domain, and steps that come near a kink are left out. */
+/**
+ * Draws a program of at most so many steps. All choices of a step are drawn even where it is left out, and nodes are
+ * chosen by numbers that do not depend on how many there are, so that leaving steps out is a way to shrink.
+ */
 export function drawProgram(draw: RecordedDraw, reference: Backend, steps: number): Subject {
   const point = Array.from({ length: draw.int(1, 3) }, (): HostInput => {
     const shape = draw.choose<number[]>([[], [2], [3], [2, 2]]);
     return { shape, dtype: "float64", data: draw.elements({ low: -2, high: 2 }, sizeOf(shape)) };
   });
   return tidy(() => {
-    const nodes = point.map((input) => upload(input, reference, "float64"));
+    const nodes = inputNodes(point.map((input) => upload(input, reference, "float64")));
     const program: Step[] = [];
     const choice = usable();
-    for (let i = 0; i < steps; i++) {
+    for (let remaining = draw.int(1, steps); remaining > 0; remaining--) {
+      const isLeftOut = draw.int(0, 9) === 0;
       const primitive = draw.choose(choice);
-      const sample = primitive.sample(draw);
-      const inputs = sample.inputs.map(({ shape, dtype, domain }): Fitted | HostInput =>
-        dtype === "float"
-          ? { node: draw.int(0, nodes.length - 1), shape, low: domain.low, high: domain.high }
-          : { shape, dtype, data: draw.elements(domain, sizeOf(shape)) },
-      );
-      if (inputs.some((input) => "node" in input && nodes[input.node].size === 0)) continue;
-      const step: Step = { primitive, params: sample.params, inputs };
-      const values = inputs.map((input) => fitted(input, nodes));
-      if (!values.every((value, k) => smoothAt(value, sample.inputs[k].domain))) continue;
-      const node = bind(primitive, values, sample.params);
-      if (node.dtype !== "float64") continue; // a change of dtype would decide the precision of the whole
+      const { inputs, params } = primitive.sample(draw);
+      const step = { primitive, params, inputs: inputs.map((input) => drawSource(draw, input, nodes)) };
+      if (isLeftOut) continue;
+      const node = nodeOf(step, nodes);
+      if (node === undefined) continue;
       nodes.push(node);
       program.push(step);
     }
     return {
-      text: showProgram(point, program),
+      text: showProgram(point, program, nodes),
       point,
       room,
       constants: [],
@@ -94,53 +118,138 @@ export function drawProgram(draw: RecordedDraw, reference: Backend, steps: numbe
   });
 }
 
-function fitted(input: Fitted | HostInput, nodes: readonly Value[]): Value {
-  if (!("node" in input)) return upload(input, nodes[0].backend, "float64");
-  return fit(nodes[input.node], input.shape, input.low, input.high);
+function inputNodes(values: readonly Value[]): Node[] {
+  return values.map((value, i) => ({
+    value,
+    tangents: values.flatMap((other, j) =>
+      Array.from({ length: other.size }, (_, k) => (i === j ? basisVector(value, k) : value.zerosLike())),
+    ),
+    sensitivity: 1,
+  }));
 }
 
-/** Whether the elements keep clear of kinks, and differ where they must, by enough for differences to be taken. */
-function smoothAt(
-  value: Value,
-  { kinks = [], distinct = false }: { kinks?: readonly number[]; distinct?: boolean },
+const manyNodes = 5040; // a multiple of most numbers of nodes there may be, so that each is as likely
+
+function drawSource(draw: RecordedDraw, input: ArgumentSample, nodes: readonly Node[]): Source {
+  const { shape, dtype, domain } = input;
+  const data = draw.elements(domain, sizeOf(shape));
+  if (dtype !== "float") return { kind: "constant", constant: { shape, dtype, data } };
+  const chosen = draw.int(0, manyNodes - 1) % nodes.length;
+  const asItIs = !draw.bool();
+  // A node without elements can fill nothing; the inputs of a program always have some.
+  const node = nodes[chosen].value.size === 0 && data.length > 0 ? 0 : chosen;
+  const { value, sensitivity } = nodes[node];
+  if (
+    asItIs &&
+    sensitivity <= mostSensitive &&
+    sameShape(value.shape, shape) &&
+    isWithin(numbersOf([value]), domain)
+  )
+    return { kind: "node", node };
+  const scale = sensitivity <= 1 ? 1 : 2 ** -Math.ceil(Math.log2(sensitivity));
+  const unshifted = arranged(value, shape).dataSync();
+  const shift = Array.from(data, (target, i) => shortFloat(target - scale * unshifted[i]));
+  return { kind: "fitted", node, shape, scale, shift };
+}
+
+/** A number near x that every dtype has exactly, so that a program means the same in all of them. */
+const shortFloat = (x: number): number => Math.fround(Math.round(x * 1024) / 1024);
+
+/** Whether numbers lie in a domain, clear of its edges and kinks, and of each other where it wants them distinct. */
+function isWithin(
+  numbers: readonly number[],
+  { low, high, kinks = [], margin = defaultMargin, distinct = false }: Domain,
 ): boolean {
-  const clearance = 8 * room;
-  const data = Array.from(value.dataSync()).sort((a, b) => a - b);
-  if (!value.aval.floating) return true;
-  if (data.some((x) => kinks.some((kink) => Math.abs(x - kink) < clearance))) return false;
-  return !distinct || data.every((x, i) => i === 0 || x - data[i - 1] > clearance);
+  const sorted = [...numbers].sort((a, b) => a - b);
+  return (
+    sorted.every((x) => x >= low && x <= high && kinks.every((kink) => Math.abs(x - kink) >= margin)) &&
+    (!distinct || sorted.every((x, i) => i === 0 || x - sorted[i - 1] >= margin))
+  );
 }
 
-/** The sum of every node that nothing else used, so that no step is dead, with the inputs themselves. */
+/** The node that a step adds, or undefined where its value would decide the precision of the rest, or is out of hand. */
+function nodeOf(step: Step, nodes: readonly Node[]): Node | undefined {
+  const f = (...values: Value[]): Value => {
+    const inputs = step.inputs.map((source) => valueOf(source, values));
+    return bind(step.primitive, inputs, step.params);
+  };
+  const values = nodes.map((node) => node.value);
+  const value = f(...values);
+  if (value.dtype !== "float64") return undefined;
+  const tangents = nodes[0].tangents.map(
+    (_, k) =>
+      jvp(
+        f,
+        values,
+        nodes.map((node) => node.tangents[k]),
+      )[1],
+  );
+  const columns = tangents.map((tangent) => tangent.dataSync());
+  const moves = Array.from({ length: value.size }, (_, i) =>
+    columns.reduce((sum, column) => sum + Math.abs(column[i]), 0),
+  );
+  const sensitivity = largest(moves);
+  const inHand = [...numbersOf([value]), ...moves].every((x) => Math.abs(x) < 1e6);
+  return inHand ? { value, tangents, sensitivity } : undefined;
+}
+
+function valueOf(source: Source, nodes: readonly Value[]): Value {
+  switch (source.kind) {
+    case "node":
+      return nodes[source.node];
+    case "fitted":
+      return fit(nodes[source.node], source.shape, source.scale, source.shift);
+    case "constant":
+      return upload(source.constant, nodes[0].backend, "float64");
+  }
+}
+
+/** Which nodes no step uses: the results, so that no step is dead. */
+function unused(program: readonly Step[], count: number): number[] {
+  const used = new Set(
+    program.flatMap(({ inputs }) =>
+      inputs.flatMap((source) => (source.kind === "constant" ? [] : [source.node])),
+    ),
+  );
+  return Array.from({ length: count }, (_, i) => i).filter((i) => !used.has(i));
+}
+
+/** The values of all nodes that nothing else used; a sum stands for one without elements. */
 function run(program: readonly Step[], inputs: readonly Value[]): Value[] {
   const nodes = [...inputs];
-  const used = new Set<number>();
-  for (const step of program) {
-    for (const input of step.inputs) if ("node" in input) used.add(input.node);
-    const values = step.inputs.map((input) => fitted(input, nodes));
-    nodes.push(bind(step.primitive, values, step.params));
+  for (const { primitive, params, inputs: sources } of program) {
+    const values = sources.map((source) => valueOf(source, nodes));
+    nodes.push(bind(primitive, values, params));
   }
-  return nodes.filter((_, i) => !used.has(i)).map((node) => (node.size === 0 ? node.sum() : node));
+  return unused(program, nodes.length).map((i) => (nodes[i].size === 0 ? nodes[i].sum() : nodes[i]));
 }
 
-function showProgram(point: readonly HostInput[], program: readonly Step[]): string {
-  const show = (input: HostInput): string =>
-    `tensor([${input.data.join(", ")}], { shape: [${input.shape.join(", ")}]${isFloating(input.dtype) ? "" : `, dtype: "${input.dtype}"`} })`;
-  const names = point.map((_, i) => `x${i}`);
-  const lines = program.map((step, i) => {
-    const args = step.inputs.map((input) =>
-      "node" in input
-        ? `fit(${input.node < names.length ? `x${input.node}` : `v${input.node - names.length}`}, [${input.shape.join(", ")}], ${input.low}, ${input.high})`
-        : show(input),
-    );
-    return `  const v${i} = bind(primitives().get("${step.primitive.name}")!, [${args.join(", ")}], ${JSON.stringify(step.params)});`;
-  });
+function showProgram(point: readonly HostInput[], program: readonly Step[], nodes: readonly Node[]): string {
+  const name = (node: number): string => (node < point.length ? `x${node}` : `v${node - point.length}`);
+  const show = (source: Source): string => {
+    switch (source.kind) {
+      case "node":
+        return name(source.node);
+      case "fitted":
+        return `fit(${name(source.node)}, [${source.shape.join(", ")}], ${source.scale}, [${source.shift.join(", ")}])`;
+      case "constant":
+        return showTensor(source.constant);
+    }
+  };
+  const lines = program.map(
+    ({ primitive, params, inputs }, i) =>
+      `  const v${i} = bind(primitives().get("${primitive.name}")!, [${inputs.map(show).join(", ")}], ${JSON.stringify(params)});`,
+  );
+  const results = unused(program, nodes.length).map((i) =>
+    nodes[i].value.size === 0 ? `${name(i)}.sum()` : name(i),
+  );
   return [
+    `import { type Value, bind, primitives, tensor } from "cotangent";`,
     `import { fit } from "@cotangent/verify";`,
-    `const point = [${point.map(show).join(", ")}];`,
-    `const f = (${names.map((name) => `${name}: Value`).join(", ")}) => {`,
+    `const point = [${point.map((input) => showTensor(input)).join(", ")}];`,
+    `const f = (${point.map((_, i) => `x${i}: Value`).join(", ")}): Value[] => {`,
     ...lines,
-    `  return [${program.map((_, i) => `v${i}`).join(", ")}];`,
+    `  return [${results.join(", ")}];`,
     `};`,
   ].join("\n");
 }
