@@ -258,6 +258,9 @@ export async function createTfjsBackend(tfjsName = "webgl"): Promise<TfjsBackend
     );
   }
   // Small tensors would else be computed on the host, by other kernels than large ones.
-  if (tfjsName === "webgl") env().set("WEBGL_CPU_FORWARD", false);
+  if (tfjsName === "webgl") {
+    env().set("WEBGL_CPU_FORWARD", false);
+    env().set("WEBGL_USE_SHAPES_UNIFORMS", true); // one shader for all shapes of a rank
+  }
   return new TfjsBackend(tfjsName);
 }

@@ -24,12 +24,19 @@ import { portable } from "./portable.ts";
 
 const kernelName = "CotangentProgram";
 
-/** Runs a program of our own on the WebGL backend, inside tfjs's engine, which counts and disposes of the output. */
-export function runProgram(program: GPGPUProgram, inputs: readonly TfTensor[]): TfTensor {
+/**
+ * Runs a program of our own on the WebGL backend, inside tfjs's engine, which counts and disposes of the output.
+ * `uniforms` are the values of its custom uniforms.
+ */
+export function runProgram(
+  program: GPGPUProgram,
+  inputs: readonly TfTensor[],
+  uniforms: readonly number[] = [],
+): TfTensor {
   registerPrograms();
   const named: Record<string, TfTensor> = {};
   inputs.forEach((input, i) => (named["abc"[i]] = input));
-  const attributes = { program } as unknown as NamedAttrMap;
+  const attributes = { program, uniforms: uniforms.map((value) => [value]) } as unknown as NamedAttrMap;
   return engine().runKernel<TfTensor>(kernelName, named, attributes);
 }
 
@@ -42,6 +49,7 @@ function programOf(expression: string, inputCount: number, outputShape: number[]
   return {
     variableNames: names,
     outputShape,
+    enableShapeUniforms: true,
     userCode: `
     ${glslFunctionsFor(expression)}
     void main() {
@@ -57,9 +65,9 @@ function registerPrograms(): void {
     kernelName,
     backendName: "webgl",
     kernelFunc: ({ inputs, backend, attrs }): TensorInfo => {
-      const { program } = attrs as unknown as { program: GPGPUProgram };
+      const { program, uniforms } = attrs as unknown as { program: GPGPUProgram; uniforms: number[][] };
       const given = Object.values(inputs as Record<string, TensorInfo>);
-      return (backend as unknown as MathBackendWebGL).compileAndRun(program, given, "float32");
+      return (backend as unknown as MathBackendWebGL).compileAndRun(program, given, "float32", uniforms);
     },
   });
 }

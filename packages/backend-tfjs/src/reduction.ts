@@ -46,6 +46,8 @@ function extremumOfRows(matrix: TfTensor, name: "max" | "min"): TfTensor {
     const [count, length] = found.shape as [number, number];
     const program: GPGPUProgram = {
       variableNames: ["A"],
+      enableShapeUniforms: true,
+      customUniforms: [{ name: "rowLength", type: "int" }],
       outputShape: [count, Math.ceil(length / stride)],
       userCode: `
       ${glslFunctionsFor(`${name}_()`)}
@@ -54,13 +56,13 @@ function extremumOfRows(matrix: TfTensor, name: "max" | "min"): TfTensor {
         int first = at.y * ${stride};
         float best = getA(at.x, first);
         for (int j = first + 1; j < first + ${stride}; j++) {
-          if (j >= ${length}) break;
+          if (j >= rowLength) break;
           best = ${name}_(best, getA(at.x, j));
         }
         setOutput(best);
       }`,
     };
-    found = runProgram(program, [found]);
+    found = runProgram(program, [found], [length]);
   }
   return ops.reshape(found, [matrix.shape[0]]);
 }
