@@ -1,0 +1,11 @@
+/** The tfjs backend on tfjs's own cpu kernels, which shows that it needs no WebGL. */
+import { createTfjsBackend } from "@cotangent/backend-tfjs";
+import "@tensorflow/tfjs-backend-cpu";
+import { jsBackend } from "cotangent";
+import { describeKinks } from "../kinks/table.ts";
+import { describeLaws } from "./suite.ts";
+
+const cpu = await createTfjsBackend("cpu");
+
+describeLaws({ backend: cpu, dtype: "float32", reference: jsBackend }, { samples: 4, programs: 10 });
+describeKinks(cpu, "float32");
