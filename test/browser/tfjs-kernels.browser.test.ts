@@ -147,6 +147,43 @@ describe("kernels", () => {
     expect(run(webgl)).toEqual(run(jsBackend));
   });
 
+  test("a part of a value broadcasts as itself", () => {
+    on(() =>
+      tidy(() => {
+        const x = tensor([0.25, 0.5, 0.75, 1]);
+        for (const i of [0, 1, 3]) {
+          const part = [0.25, 0.5, 0.75, 1][i];
+          expect(
+            x
+              .at(i)
+              .mul(tensor([10, 20]))
+              .toArray(),
+          ).toEqual([10 * part, 20 * part]);
+          expect(
+            x
+              .at(i)
+              .mul(tensor([10, 20, 30, 40]))
+              .toArray(),
+          ).toEqual([10, 20, 30, 40].map((y) => y * part));
+        }
+        const column = x.reshape([2, 2]).slice([0, 0], [2, 1]);
+        expect(
+          column
+            .add(
+              tensor([
+                [1, 2],
+                [3, 4],
+              ]),
+            )
+            .toArray(),
+        ).toEqual([
+          [1.25, 2.25],
+          [3.75, 4.75],
+        ]);
+      }),
+    );
+  });
+
   test("data is read without blocking too", async () => {
     const x = on(() => tensor([1, 2]).mul(3));
     expect([...(await x.data())]).toEqual([3, 6]);
@@ -203,7 +240,7 @@ describe("memory", () => {
   });
 });
 
-describe("large tensors against the reference", () => {
+describe("large tensors against the reference", { timeout: 400_000 }, () => {
   /** Rounding of so many float32 terms, each of the size of the largest. */
   const tolerance = (terms: number, size: number): number => 2 ** -24 * (16 + Math.sqrt(terms)) * size;
 
@@ -232,18 +269,18 @@ describe("large tensors against the reference", () => {
       Float32Array.from({ length: n * n }, (_, i) => ((i * seed) % 2003) / 1001.5 - 1);
     const [a, b] = [numbers(7919), numbers(6133)];
     const sample = Array.from({ length: 16 }, (_, i) => (i * 127) % n);
-    const [product, da, db] = on(() =>
+    const [product, da, db, [value]] = on(() =>
       tidy(() => {
         const loss = (p: Value, q: Value): [Value, Value] => {
           const pq = p.matmul(q);
           return [pq.square().mean(), pq];
         };
         const inputs = [a, b].map((data) => tensor(data, { shape: [n, n], dtype: "float32" }));
-        const [[, pq], gradients] = valueAndGrad(loss, { argnums: [0, 1], hasAux: true })(
+        const [[mean, pq], gradients] = valueAndGrad(loss, { argnums: [0, 1], hasAux: true })(
           inputs[0],
           inputs[1],
         );
-        return [pq, ...gradients].map((result) => result.dataSync() as Float32Array);
+        return [pq, ...gradients, mean].map((result) => result.dataSync() as Float32Array);
       }),
     );
     const row = (m: Float32Array, i: number): Float32Array => m.subarray(i * n, (i + 1) * n);
@@ -251,6 +288,9 @@ describe("large tensors against the reference", () => {
       Float32Array.from({ length: n }, (_, i) => m[i * n + j]);
     const dot = (x: Float32Array, y: Float32Array): number =>
       x.reduce((sum, each, i) => sum + each * y[i], 0);
+    // The mean of n² squares of size n / 9, which tfjs sums in runs of up to n.
+    const meanSquare = product.reduce((sum, each) => sum + each ** 2, 0) / n ** 2;
+    expect(Math.abs(value - meanSquare)).toBeLessThan(tolerance(n, meanSquare));
     const scale = 2 / (n * n);
     for (const k of sample) {
       const rowK = row(a, k);

@@ -62,6 +62,15 @@ describe("special values", () => {
   });
 });
 
+test("broadcasts that alternate along more than six groups of axes", () => {
+  const ones = (start: number, rank: number): Value =>
+    tensor(0).broadcastTo(Array.from({ length: rank }, (_, i) => (i % 2 === start ? 2 : 1)));
+  expect(numbers(() => ones(0, 6).add(ones(1, 6)))).toEqual(new Array(2 ** 6).fill(0));
+  expect(() => numbers(() => ones(0, 7).add(ones(1, 7)))).toThrow(
+    /broadcasts along at most 6 groups of axes/,
+  );
+});
+
 describe("int32 is exact below 2^24 and refused beyond", () => {
   test("the largest results", () => {
     expect(numbers(() => integers(top - 1, -top + 1).add(integers(1, -1)))).toEqual([top, -top]);

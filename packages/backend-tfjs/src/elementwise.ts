@@ -108,11 +108,15 @@ function merged(shapes: readonly Shape[], output: Shape): { shapes: number[][]; 
     outputShape[last] *= n;
     padded.forEach((shape, i) => (out[i][last] *= shape[axis]));
   });
+  // tfjs reads an input at the output's own place where ranks and textures agree, and a slice has its parent's texture:
+  // a broadcast input must therefore have another rank than the output.
+  const broadcasts = out.some((shape) => shape.some((n, i) => n !== outputShape[i]));
+  if (broadcasts) outputShape.unshift(1);
   if (outputShape.length > 6) {
     fail(
       BackendError,
-      `WebGL broadcasts along at most 6 groups of axes, but ${shapes.map((shape) => `[${shape.join(", ")}]`).join(" and ")} ` +
-        `need ${outputShape.length}. Reshape so that fewer axes of size 1 alternate with others.`,
+      `WebGL broadcasts along at most 5 groups of axes, but ${shapes.map((shape) => `[${shape.join(", ")}]`).join(" and ")} ` +
+        `need ${outputShape.length - 1}. Reshape so that fewer axes of size 1 alternate with others.`,
     );
   }
   return { shapes: out, outputShape };
