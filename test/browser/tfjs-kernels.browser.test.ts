@@ -263,7 +263,7 @@ describe("large tensors against the reference", { timeout: 400_000 }, () => {
     expect(worst).toBeLessThan(tolerance(16, 2)); // a few operations on numbers of size 1
   });
 
-  test("2048 x 2048 matmul, value and gradients, on 16 rows and columns", () => {
+  test("2048 x 2048 matmul, value and gradients, on 16 rows and columns", { timeout: 400_000 }, () => {
     const n = 2048;
     const numbers = (seed: number): Float32Array =>
       Float32Array.from({ length: n * n }, (_, i) => ((i * seed) % 2003) / 1001.5 - 1);
