@@ -130,6 +130,7 @@ export const elementwise: Record<string, Kernel> = {
   atan: unaryKernel(Math.atan),
   sinh: unaryKernel(Math.sinh),
   cosh: unaryKernel(Math.cosh),
+  sech: unaryKernel((x) => 1 / Math.cosh(x)),
   asinh: unaryKernel(Math.asinh),
   acosh: unaryKernel(Math.acosh),
   atanh: unaryKernel(Math.atanh),

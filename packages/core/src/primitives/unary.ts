@@ -74,16 +74,27 @@ export const log1p: UnaryOp = unary("log1p", {
   flops: 12,
 });
 
+/**
+ * The hyperbolic secant 1 / cosh x. It is a primitive for the sake of its own derivative: that of a reciprocal squares
+ * it, which underflows long before the result does.
+ */
+export const sech: UnaryOp = unary("sech", {
+  partial: (x) => sech(x).mul(x.tanh()).neg(),
+  domain: real(),
+  flops: 14,
+  decompose: ([x]) => x.cosh().reciprocal(),
+});
+
 /** The hyperbolic tangent. */
 export const tanh: UnaryOp = unary("tanh", {
-  partial: (x) => x.cosh().reciprocal().square(), // not 1 - y², which is 0 from |x| = 19 on
+  partial: (x) => sech(x).square(), // not 1 - y², which is 0 from |x| = 19 on
   domain: real(),
   flops: 12,
 });
 
 /** The logistic function 1 / (1 + e^-x). */
 export const sigmoid: UnaryOp = unary("sigmoid", {
-  partial: (x) => x.mul(0.5).cosh().reciprocal().square().mul(0.25), // not y (1 - y), which is 0 from x = 37 on
+  partial: (x) => sech(x.mul(0.5)).square().mul(0.25), // not y (1 - y), which is 0 from x = 37 on
   domain: real(),
   flops: 12,
 });
