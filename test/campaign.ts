@@ -7,6 +7,7 @@ import {
   checkKinks,
   checkPrimitive,
   checkPrograms,
+  cut,
   everyPrimitive,
   laws,
 } from "@cotangent/verify";
@@ -88,7 +89,7 @@ function verdict(subject: string, law: string, setting: Setting, common: CheckOp
   const found = laws.find(({ name }) => name === law);
   if (subject === programs) {
     const { programs: samples, steps } = options;
-    if (found === undefined || samples === 0) return undefined;
+    if (found === undefined || found === cut || samples === 0) return undefined;
     return checkPrograms(found, setting, { ...common, samples, steps });
   }
   const primitive = everyPrimitive().find(({ name }) => name === subject) as Primitive;
@@ -111,7 +112,10 @@ async function cell(subject: string, law: string, setting: Setting): Promise<str
   });
   if (report === undefined) return "-";
   judged += report.judged;
-  unjudged += Object.values(report.classed).reduce((a, b) => a + b, 0);
+  unjudged += report.missed;
+  for (const [reason, count] of Object.entries(report.classed)) {
+    if (report.missed > 0) console.log(`${subject}, ${law}: ${count} samples ${reason}`);
+  }
   if (report.failure === undefined) return report.judged === 0 ? "-" : String(report.judged);
   const sample = /path: "(\d+)"/.exec(report.failure)?.[1];
   const again = ` --primitive ${subject} --law "${law}" --dtype ${setting.dtype} --seed ${seed}`;
@@ -139,7 +143,7 @@ for (const dtype of options.dtype) {
 for (const failure of failures) console.log(`\n${failure}`);
 const seconds = ((Date.now() - started) / 1000).toFixed(1);
 console.log(
-  `\n${judged} samples judged, ${unjudged} classed as not to be judged, ${failures.length} failures, ` +
+  `\n${judged} samples judged, ${unjudged} that could not be, ${failures.length} failures, ` +
     `${leftOut} checks left out for want of time, in ${seconds} s; seed ${options.seed}`,
 );
 process.exitCode = failures.length > 0 ? 1 : 0;

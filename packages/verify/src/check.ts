@@ -28,6 +28,8 @@ export interface Report {
   readonly judged: number;
   /** Why the others were not, and how many. */
   readonly classed: Readonly<Record<string, number>>;
+  /** How many of those the law speaks of, but could not judge. */
+  readonly missed: number;
   readonly seed: number;
   /** What was found wrong, shrunk, with how to replay it. */
   readonly failure: string | undefined;
@@ -54,11 +56,11 @@ function reportOf(
   subject: string,
   law: string,
   { backend, dtype }: Setting,
-  { judged, classed }: Omit<Tally, "missed">,
+  { judged, classed, missed }: Tally,
   seed: number,
   failure: string | undefined,
 ): Report {
-  return { subject, law, backend: backend.name, dtype, judged, classed, seed, failure };
+  return { subject, law, backend: backend.name, dtype, judged, classed, missed, seed, failure };
 }
 
 function check(
@@ -122,7 +124,7 @@ export function checkPrimitive(
 ): Report {
   if (deliberate.get(primitive.name)?.includes(law)) {
     const { samples = defaultSamples, seed = defaultSeed() } = options;
-    const tally = { judged: 0, classed: { "cut on purpose": samples } };
+    const tally = { judged: 0, classed: { "cut on purpose": samples }, missed: 0 };
     return reportOf(primitive.name, law.name, setting, tally, seed, undefined);
   }
   const report = check(
@@ -159,7 +161,7 @@ export function checkPrograms(
 /** The documented values at the declared kinks of a primitive, in both modes. */
 export function checkKinks(primitive: Primitive, setting: Setting): Report {
   const failure = tidy(() => kinkFailure(primitive, setting));
-  const tally = { judged: primitive.kinks.length, classed: {} };
+  const tally = { judged: primitive.kinks.length, classed: {}, missed: 0 };
   return reportOf(primitive.name, "kinks", setting, tally, 0, failure);
 }
 

@@ -24,5 +24,6 @@ export {
 export { cut } from "./cut.ts";
 export { type Estimate, derivativeByDifferences } from "./numbers.ts";
 export type { Outcome } from "./outcome.ts";
+export { roundingSpread } from "./rounding.ts";
 export { drawProgram, fit } from "./programs.ts";
 export { type Cut, type Setting, type Subject, cutOf, subjectOf } from "./subject.ts";
