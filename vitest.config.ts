@@ -25,7 +25,9 @@ async function browser(): Promise<{ project: TestProjectInlineConfiguration; not
         test: {
           name: "browser",
           include: ["test/browser/**/*.browser.test.ts"],
-          testTimeout: 120_000,
+          // Pages share one GPU process: one file at a time, so that no test waits for another file's large tensors.
+          fileParallelism: false,
+          testTimeout: 300_000,
           browser: {
             enabled: true,
             headless: true,

@@ -30,6 +30,7 @@ const ranges: Readonly<Record<string, readonly Range[]>> = {
   atan: [[-1e30, 1e30]],
   sinh: [[-89, 89]],
   cosh: [[-89, 89]],
+  sech: [[-87, 87]],
   asinh: [[-1e38, 1e38]],
   acosh: [[1, 1e38]],
   atanh: [[-0.9999999, 0.9999999]],

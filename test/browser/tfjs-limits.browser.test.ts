@@ -62,12 +62,12 @@ describe("special values", () => {
   });
 });
 
-test("broadcasts that alternate along more than six groups of axes", () => {
+test("broadcasts that alternate along more than five groups of axes", () => {
   const ones = (start: number, rank: number): Value =>
     tensor(0).broadcastTo(Array.from({ length: rank }, (_, i) => (i % 2 === start ? 2 : 1)));
-  expect(numbers(() => ones(0, 6).add(ones(1, 6)))).toEqual(new Array(2 ** 6).fill(0));
-  expect(() => numbers(() => ones(0, 7).add(ones(1, 7)))).toThrow(
-    /broadcasts along at most 6 groups of axes/,
+  expect(numbers(() => ones(0, 5).add(ones(1, 5)))).toEqual(new Array(2 ** 5).fill(0));
+  expect(() => numbers(() => ones(0, 6).add(ones(1, 6)))).toThrow(
+    /broadcasts along at most 5 groups of axes/,
   );
 });
 
