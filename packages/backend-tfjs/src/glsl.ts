@@ -39,6 +39,10 @@ const glslFunctions = `${glslElementary}
     float h = exp_(0.5 * abs(x));
     return isnan_(x) ? x : 0.5 * h * h + 0.5 / h / h;
   }
+  float sech_(float x) {
+    float e = exp_(-abs(x));
+    return isnan_(x) ? x : 2.0 * e / (1.0 + e * e);
+  }
   float asinh_(float x) {
     float a = abs(x);
     if (isnan_(x) || isinf_(x)) return x;
@@ -188,6 +192,7 @@ export const glslExpressions: Readonly<Record<string, string>> = {
   atan: "atan_(a)",
   sinh: "sinh_(a)",
   cosh: "cosh_(a)",
+  sech: "sech_(a)",
   asinh: "asinh_(a)",
   acosh: "acosh_(a)",
   atanh: "atanh_(a)",

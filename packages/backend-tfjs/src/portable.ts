@@ -38,6 +38,12 @@ function floorMod(x: Tensor, y: Tensor): Tensor {
   return ops.sub(x, ops.mul(y, ops.floor(ops.div(x, y))));
 }
 
+/** 2 e^-|x| / (1 + e^-2|x|), which does not overflow on the way. */
+function sech(x: Tensor): Tensor {
+  const e = ops.exp(ops.neg(ops.abs(x)));
+  return ops.div(ops.mul(2, e), ops.add(1, ops.square(e)));
+}
+
 /** Below 1 the Taylor series: tfjs's erf is right to 2e-7 of 1, not of itself. */
 function erf(x: Tensor): Tensor {
   const z = ops.neg(ops.square(x));
@@ -74,6 +80,7 @@ export const portable: Readonly<Record<string, Portable>> = {
   atan: one(ops.atan),
   sinh: one(ops.sinh),
   cosh: one(ops.cosh),
+  sech: one(sech),
   asinh: one(ops.asinh),
   acosh: one(ops.acosh),
   atanh: one(ops.atanh),
