@@ -127,6 +127,15 @@ export function requireReverseRule(primitive: Primitive, index: number): void {
   if (typeof rule !== "function") refuseArgument(primitive, index, rule);
 }
 
+/** Refuses, in the user's own line, what `pushforward` would refuse later. */
+export function requireForwardRule(primitive: Primitive, index: number): void {
+  const { rules } = primitive;
+  if (rules.form === "nonDifferentiable") refuse(primitive, rules.reason);
+  if (rules.form !== "written") return;
+  const rule = rules.jvp[argumentName(primitive, index)];
+  if (typeof rule !== "function") refuseArgument(primitive, index, rule);
+}
+
 /** What a reverse sweep keeps of one application: a value where some rule needs it, else its aval. */
 export type Residual = Value | Aval;
 

@@ -94,10 +94,10 @@ function seed(who: string, trace: ForwardTrace, primal: unknown, tangent: unknow
 }
 
 /** Leaves that are no values (strings, functions ...) pass through untouched. */
-const isOther = (leaf: unknown): boolean => !(leaf instanceof Value) && typeof leaf !== "number";
+export const isOther = (leaf: unknown): boolean => !(leaf instanceof Value) && typeof leaf !== "number";
 
 /** The tangents in the order of the primal's leaves, null where a leaf has none. */
-function leavesWithNull(tangent: unknown, primal: unknown, who: string, path: string): unknown[] {
+export function leavesWithNull(tangent: unknown, primal: unknown, who: string, path: string): unknown[] {
   const marked = withNulls(tangent, primal);
   requireSameStructure(who, `the tangent of ${path}`, marked, primal);
   return leaves(marked).map((leaf) => (leaf === missing ? null : leaf));
@@ -125,7 +125,8 @@ function withNulls(tangent: unknown, primal: unknown): unknown {
   return tangent;
 }
 
-function matching(who: string, primal: Value, tangent: unknown, path: string): Value {
+/** What was given as the tangent of a leaf, as a value of the leaf's own shape and dtype. */
+export function matching(who: string, primal: Value, tangent: unknown, path: string): Value {
   if (typeof tangent === "number" && primal.rank === 0) return primal.constant(tangent, primal.aval);
   const value = leafValue(who, tangent, `the tangent of ${path}`);
   requireSameShape(who, `the tangent of ${path}`, value, primal.aval);
