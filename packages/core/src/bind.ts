@@ -1,6 +1,6 @@
 import type { Backend, Buffer } from "./backend.ts";
 import { BackendError, CotangentError, fail } from "./errors.ts";
-import type { Lease } from "./memory.ts";
+import { type Lease, enterScope, unowned } from "./memory.ts";
 import type { Params, Primitive } from "./primitive.ts";
 import { Tensor } from "./tensor.ts";
 import type { Tracer, Value } from "./value.ts";
@@ -75,7 +75,7 @@ function evaluate(primitive: Primitive, inputs: readonly Tensor[], params: Param
 }
 
 /** A kernel that only relabels (reshape) gives back its input's buffer, which the two tensors then share. */
-function sharedLease(buffer: Buffer, first: Tensor): Lease | null {
+export function sharedLease(buffer: Buffer, first: Tensor): Lease | null {
   return first.buffer === buffer ? first.lease : null;
 }
 
@@ -83,15 +83,33 @@ function evaluateMultiple(primitive: Primitive, inputs: readonly Tensor[], param
   const backend = commonBackend(primitive, inputs);
   const { rules } = primitive;
   if (rules.form !== "multiple") fail(CotangentError, `${primitive.name} has one output; bind it with bind.`);
+  const kernel = backend.multipleKernels.get(primitive.name);
+  if (kernel === undefined) {
+    const { evaluate } = rules;
+    if (evaluate === undefined) refuseKernel(primitive, backend, inputs);
+    // What it evaluates is observed one by one; the whole is not counted again.
+    const outputs = unowned(() => evaluate(inputs, params));
+    outputs.forEach(enterScope);
+    return outputs;
+  }
   const avals = rules.shapes(
     inputs.map((input) => input.aval),
     params,
   );
-  const kernel = backend.multipleKernels.get(primitive.name) ?? refuseKernel(primitive, backend, inputs);
   const buffers = kernel(inputs, avals, params);
   const outputs = avals.map((aval, i) => new Tensor(aval, backend, buffers[i]));
   if (observer !== null) observer(primitive, inputs, outputs, params);
   return outputs;
+}
+
+/** Tells the observers, if there are any, of an evaluation that did not come through `bind`. */
+export function notify(
+  primitive: Primitive,
+  inputs: readonly Tensor[],
+  outputs: readonly Tensor[],
+  params: Params,
+): void {
+  if (observer !== null) observer(primitive, inputs, outputs, params);
 }
 
 function commonBackend(primitive: Primitive, inputs: readonly Tensor[]): Backend {
@@ -118,7 +136,7 @@ function decomposed(
   return primitive.decompose(inputs, params).concrete();
 }
 
-function refuseKernel(primitive: Primitive, backend: Backend, inputs: readonly Tensor[]): never {
+export function refuseKernel(primitive: Primitive, backend: Backend, inputs: readonly Tensor[]): never {
   fail(
     BackendError,
     `Primitive ${primitive.name} on ${inputs.map((x) => x.aval.toString()).join(", ")} has neither a kernel on backend ` +

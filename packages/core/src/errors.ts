@@ -25,6 +25,8 @@ export class DTypeError extends CotangentError {}
 export class DerivativeError extends CotangentError {}
 /** A traced value used after its transformation has returned. */
 export class EscapedTracerError extends CotangentError {}
+/** A traced function that asks for what is not known while it is traced, or does what a graph cannot hold. */
+export class StagingError extends CotangentError {}
 /** A tensor used after `dispose`, or after the `tidy` that owned it. */
 export class DisposedError extends CotangentError {}
 /** A backend that is missing, mixed with another, or that lacks a kernel or a dtype. */
@@ -47,7 +49,8 @@ export function fail(kind: ErrorClass, message: string): never {
 
 const ownUrl = import.meta.url;
 const workspace = /^(.*\/packages\/)core\/src\/errors\.ts/.exec(ownUrl)?.[1];
-const packages = "(?:core|forward-mode|reverse-mode|backend-js|backend-wasm|backend-tfjs|verify|cotangent)";
+const packages =
+  "(?:core|forward-mode|reverse-mode|backend-js|backend-wasm|backend-tfjs|graph-view|verify|cotangent)";
 const internalFrame = new RegExp(
   workspace === undefined
     ? `/node_modules/(?:@cotangent/|cotangent/)`
@@ -72,11 +75,16 @@ export function userFrame(stack: string): string | undefined {
   return undefined;
 }
 
-/** The user's line at this moment; costs a stack capture, so it is for graph recording and errors alone. */
-export function currentUserFrame(): string | undefined {
+/** A stack deep enough to reach the user's line; its text is made when read, which is the slow part. */
+export function currentStack(): Error {
   const limit = Error.stackTraceLimit;
-  Error.stackTraceLimit = 60;
-  const stack = new Error().stack ?? "";
+  Error.stackTraceLimit = 40;
+  const stack = new Error("");
   Error.stackTraceLimit = limit;
-  return userFrame(stack);
+  return stack;
+}
+
+/** The user's line at this moment; slow, so it is for graph recording and errors alone. */
+export function currentUserFrame(): string | undefined {
+  return userFrame(currentStack().stack ?? "");
 }

@@ -18,7 +18,28 @@ export * from "./sampling.ts";
 export * from "./tensor.ts";
 export * from "./tree.ts";
 export { unbroadcast } from "./unbroadcast.ts";
-export { Tracer, Value, nextLevel, refuseEscaped, type Trace } from "./value.ts";
+export { type Recorder, Tracer, Value, nextLevel, refuseEscaped, type Trace } from "./value.ts";
+
+export * from "./graph/check.ts";
+export { graphFlops } from "./graph/cost.ts";
+export * from "./graph/differentiate.ts";
+export { sameStructure, structuralHash } from "./graph/hash.ts";
+export { type JitOptions, type JitStats, type Jitted, jit } from "./jit.ts";
+export { optimize } from "./passes/optimize.ts";
+export { type CallParams, call } from "./primitives/call.ts";
+export { evaluateGraph, executableOf, lastUses, runGraph } from "./graph/evaluate.ts";
+export * from "./graph/graph.ts";
+export { Origin, followOrigins, originNow, withOrigin } from "./graph/origin.ts";
+export {
+  GraphVariable,
+  type Recorded,
+  type Stageable,
+  StageTrace,
+  graphOf,
+  recordGraph,
+  stage,
+} from "./graph/stage.ts";
+export { withoutDeadCode } from "./passes/dead-code.ts";
 
 export * from "./ops/contraction.ts";
 export * from "./ops/creation.ts";

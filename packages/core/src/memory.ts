@@ -32,6 +32,9 @@ interface Scope {
 
 let scope: Scope | null = null;
 
+/** The scope of tensors that belong to nobody until somebody takes or frees them. */
+const nobody: Scope = { depth: 0, parent: null, tensors: [] };
+
 /** The nesting depth of `tidy` at this moment. */
 export function scopeDepth(): number {
   return scope === null ? 0 : scope.depth;
@@ -40,10 +43,30 @@ export function scopeDepth(): number {
 /** Hands a new tensor to the innermost `tidy`, or else to the garbage collector's watch. */
 export function enterScope(tensor: Tensor): void {
   if (scope === null) tensor.watch();
-  else {
+  else if (scope !== nobody) {
     tensor.home = scope.depth;
     scope.tensors.push(tensor);
   }
+}
+
+function inScope<T>(other: Scope | null, body: () => T): T {
+  const before = scope;
+  scope = other;
+  try {
+    return body();
+  } finally {
+    scope = before;
+  }
+}
+
+/** Runs `body`, whose tensors are freed by hand or, with `enterScope`, handed to whoever asked for them. */
+export function unowned<T>(body: () => T): T {
+  return inScope(nobody, body);
+}
+
+/** Runs `body`, whose tensors outlive every `tidy` in progress. */
+export function outsideScopes<T>(body: () => T): T {
+  return inScope(null, body);
 }
 
 /**
@@ -84,8 +107,8 @@ export function tidy<T>(body: () => T): T {
     scope = mine.parent;
     for (const tensor of mine.tensors) {
       if (tensor.home === mine.depth) tensor.dispose();
-      else if (scope !== null) scope.tensors.push(tensor);
-      else tensor.watch();
+      else if (scope === null) tensor.watch();
+      else if (scope !== nobody) scope.tensors.push(tensor);
     }
   }
 }

@@ -2,6 +2,7 @@
 import type { Aval } from "./aval.ts";
 import { CotangentError, fail } from "./errors.ts";
 import type { Draw, Sample } from "./sampling.ts";
+import type { Tensor } from "./tensor.ts";
 import type { Value } from "./value.ts";
 
 /** Parameters of a primitive: plain data, so that they can be hashed, printed and stored. */
@@ -82,18 +83,30 @@ export type Rules =
   | { readonly form: "nonDifferentiable"; readonly reason: string }
   | MultipleRules;
 
-/** A primitive with several outputs. Null tangents and cotangents are zeros. */
+/** What comes of running a primitive with several outputs on a tape. */
+export interface Pullback {
+  readonly outputs: readonly Value[];
+  /** What `pull` needs: the tape keeps these values alive, and nothing else. */
+  readonly residuals: readonly Value[];
+  /** From a cotangent per output to one per input; null stands for zero, and for inputs that were not wanted. */
+  readonly pull: (cotangents: readonly (Value | null)[]) => (Value | null)[];
+}
+
+/** A primitive with several outputs: its rules are joint, and run the primitive themselves. Null tangents are zeros. */
 export interface MultipleRules {
   readonly form: "multiple";
   readonly shapes: (avals: readonly Aval[], params: Params) => Aval[];
+  /**
+   * The outputs on a backend without a kernel. The tensors it gives, but for inputs among them, belong to nobody yet;
+   * it frees all others that it makes.
+   */
+  readonly evaluate: ((inputs: readonly Tensor[], params: Params) => Tensor[]) | undefined;
   readonly jvp: (
+    inputs: readonly Value[],
     tangents: readonly (Value | null)[],
-    context: { inputs: readonly Value[]; outputs: readonly Value[]; params: Params },
-  ) => (Value | null)[];
-  readonly vjp: (
-    cotangents: readonly (Value | null)[],
-    context: { inputs: readonly Value[]; outputs: readonly Value[]; params: Params },
-  ) => (Value | null)[];
+    params: Params,
+  ) => { readonly outputs: readonly Value[]; readonly tangents: readonly (Value | null)[] };
+  readonly vjp: (inputs: readonly Value[], wanted: readonly boolean[], params: Params) => Pullback;
 }
 
 /** Rules as the drivers in rules.ts call them: contexts built by name, their types checked where they were written. */

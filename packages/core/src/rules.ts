@@ -7,9 +7,11 @@ import { bind } from "./bind.ts";
 import { DerivativeError, fail } from "./errors.ts";
 import {
   type LooseContext,
+  type MultipleRules,
   type NonDifferentiable,
   type Params,
   type Primitive,
+  type Pullback,
   outputBit,
 } from "./primitive.ts";
 import { strongMul } from "./primitives/binary.ts";
@@ -90,30 +92,28 @@ function partial(rule: (...xs: Value[]) => Value, inputs: readonly Value[], outp
   return inputs.length === 1 ? rule(inputs[0], output) : rule(inputs[0], inputs[1], output);
 }
 
-/** `pushforward` for a primitive with several outputs. */
+/** A primitive with several outputs, run with tangents: its outputs and theirs. */
 export function pushforwardMultiple(
   primitive: Primitive,
   inputs: readonly Value[],
-  outputs: readonly Value[],
   tangents: readonly (Value | null)[],
   params: Params,
-): (Value | null)[] {
+): ReturnType<MultipleRules["jvp"]> {
   const { rules } = primitive;
   if (rules.form !== "multiple") refuse(primitive, "it has one output");
-  return rules.jvp(tangents, { inputs, outputs, params });
+  return rules.jvp(inputs, tangents, params);
 }
 
-/** `pullback` for a primitive with several outputs: the cotangents of all inputs at once. */
+/** A primitive with several outputs, run so that cotangents of the wanted inputs can be pulled back. */
 export function pullbackMultiple(
   primitive: Primitive,
   inputs: readonly Value[],
-  outputs: readonly Value[],
-  cotangents: readonly (Value | null)[],
+  wanted: readonly boolean[],
   params: Params,
-): (Value | null)[] {
+): Pullback {
   const { rules } = primitive;
   if (rules.form !== "multiple") refuse(primitive, "it has one output");
-  return rules.vjp(cotangents, { inputs, outputs, params });
+  return rules.vjp(inputs, wanted, params);
 }
 
 /** Refuses, in the user's own line, to record what no reverse rule will be able to pull back. */

@@ -1,4 +1,5 @@
 import type { Shape } from "./aval.ts";
+import type { FloatDType } from "./dtype.ts";
 import type { Params } from "./primitive.ts";
 
 /**
@@ -53,7 +54,13 @@ export interface ArgumentSample {
 /** One valid call of a primitive, up to the elements. */
 export interface Sample {
   readonly inputs: readonly ArgumentSample[];
-  readonly params: Params;
+  /** The parameters; as a function of the floating dtype under test where they depend on it, as nested graphs do. */
+  readonly params: Params | ((float: FloatDType) => Params);
+}
+
+/** The parameters of a sample for a floating dtype. */
+export function paramsOf({ params }: Pick<Sample, "params">, float: FloatDType): Params {
+  return typeof params === "function" ? (params as (float: FloatDType) => Params)(float) : params;
 }
 
 export function argument(

@@ -2,7 +2,7 @@ import { type Aval, type Shape, avalOf, scalarAval, showShape, sizeOf } from "./
 import { type Backend, type Buffer, currentBackend, requireDType } from "./backend.ts";
 import type { DType } from "./dtype.ts";
 import { DTypeError, DisposedError, ShapeError, fail } from "./errors.ts";
-import { Lease, collector, enterScope } from "./memory.ts";
+import { Lease, collector, enterScope, outsideScopes } from "./memory.ts";
 import { Value } from "./value.ts";
 
 export type TypedArray = Float64Array | Float32Array | Int32Array | Uint8Array;
@@ -70,6 +70,14 @@ export class Tensor extends Value {
     return this;
   }
 
+  override get known(): boolean {
+    return true;
+  }
+
+  override recorder(): null {
+    return null;
+  }
+
   override item(): number {
     return typeof this.#buffer === "number" ? this.#buffer : super.item();
   }
@@ -129,6 +137,11 @@ function refuseDisposed(tensor: Tensor): never {
     `A tensor ${tensor.aval} on backend ${tensor.backend.name} was used after it had been disposed. ` +
       `Return it from the tidy that made it, or dispose of it later.`,
   );
+}
+
+/** The same elements in a tensor of its own, which no `tidy` frees: what a graph keeps. */
+export function retained(tensor: Tensor): Tensor {
+  return outsideScopes(() => new Tensor(tensor.aval, tensor.backend, tensor.buffer, tensor.lease));
 }
 
 function nest(data: TypedArray, aval: Aval): NestedArray {

@@ -28,6 +28,12 @@ export abstract class Value {
   /** The concrete tensor underneath, through every level of eager tracing. */
   abstract concrete(): Tensor;
 
+  /** Whether the elements are there to be read: not those of a traced graph, nor of one element of a batch. */
+  abstract get known(): boolean;
+
+  /** The graph being recorded that this value is part of, at any depth of tracing; null for one that is not. */
+  abstract recorder(): Recorder | null;
+
   get shape(): Shape {
     return this.aval.shape;
   }
@@ -97,6 +103,11 @@ export interface Trace {
   processMultiple(primitive: Primitive, inputs: readonly Value[], params: Params): Value[];
 }
 
+/** A transformation that records a graph; constants of a shape are operations of the graph, not tensors kept in it. */
+export interface Recorder extends Trace {
+  constant(value: number, aval: Aval): Value;
+}
+
 /** A value of a transformation in progress. */
 export abstract class Tracer extends Value {
   declare readonly owner: Trace;
@@ -106,8 +117,20 @@ export abstract class Tracer extends Value {
     this.owner = owner;
   }
 
-  /** The values of lower levels that this one is made of. */
+  /** The values of lower levels that this one is made of, its primal first. */
   abstract parts(): readonly Value[];
+
+  override get known(): boolean {
+    return this.parts()[0].known;
+  }
+
+  override recorder(): Recorder | null {
+    for (const part of this.parts()) {
+      const recorder = part.recorder();
+      if (recorder !== null) return recorder;
+    }
+    return null;
+  }
 }
 
 let lastLevel = 0;

@@ -11,7 +11,6 @@ import {
   Tracer,
   type Value,
   bind,
-  bindMultiple,
   nextLevel,
   pushforward,
   pushforwardMultiple,
@@ -66,10 +65,9 @@ export class ForwardTrace implements Trace {
 
   processMultiple(primitive: Primitive, inputs: readonly Value[], params: Params): Value[] {
     const [primals, tangents] = this.split(primitive, inputs);
-    const outputs = bindMultiple(primitive, primals, params);
-    const found = pushforwardMultiple(primitive, primals, outputs, tangents, params);
-    return outputs.map((primal, i) => {
-      const tangent = found[i];
+    const found = pushforwardMultiple(primitive, primals, tangents, params);
+    return found.outputs.map((primal, i) => {
+      const tangent = found.tangents[i];
       return tangent === null || !primal.aval.floating ? primal : new Dual(this, primal, tangent);
     });
   }

@@ -20,14 +20,14 @@ import { Tape, type TapeNode, TapeValue } from "./tape.ts";
 import { record } from "./vjp.ts";
 
 /** A dependence of one node on another, and the derivative that belongs to it alone. */
-export class GraphEdge {
-  readonly from: GraphNode;
-  readonly to: GraphNode;
+export class ComputationalEdge {
+  readonly from: ComputationalNode;
+  readonly to: ComputationalNode;
   /** The position among the inputs of `to`. */
   readonly index: number;
   readonly #primals: readonly Value[];
 
-  constructor(from: GraphNode, to: GraphNode, index: number, primals: readonly Value[]) {
+  constructor(from: ComputationalNode, to: ComputationalNode, index: number, primals: readonly Value[]) {
     this.from = from;
     this.to = to;
     this.index = index;
@@ -79,7 +79,7 @@ export class GraphEdge {
 }
 
 /** A value of the execution: an input, a constant, or the result of a primitive. */
-export class GraphNode {
+export class ComputationalNode {
   /** The position in topological order: every node comes after those it depends on. */
   readonly id: number;
   readonly kind: "input" | "constant" | "operation";
@@ -89,15 +89,15 @@ export class GraphNode {
   readonly params: Params;
   /** The user's source line, where the stack showed one. */
   readonly source: string | undefined;
-  readonly incoming: GraphEdge[] = [];
-  readonly outgoing: GraphEdge[] = [];
+  readonly incoming: ComputationalEdge[] = [];
+  readonly outgoing: ComputationalEdge[] = [];
   readonly tapeNode: TapeNode | null;
   readonly #graph: ComputationalGraph;
 
   constructor(
     graph: ComputationalGraph,
     id: number,
-    kind: GraphNode["kind"],
+    kind: ComputationalNode["kind"],
     value: Value,
     tapeNode: TapeNode | null,
     operation: Operation | null,
@@ -164,31 +164,42 @@ class RecordingTape extends Tape {
 
 /** An explicit, directed, acyclic graph of one execution, in topological order. */
 export class ComputationalGraph {
-  readonly nodes: readonly GraphNode[];
+  readonly nodes: readonly ComputationalNode[];
   /** The nodes of the arguments. */
-  readonly inputs: readonly GraphNode[];
+  readonly inputs: readonly ComputationalNode[];
   /** The node of the result. */
-  readonly root: GraphNode;
+  readonly root: ComputationalNode;
   readonly #tape: RecordingTape;
   #adjoints: Map<TapeNode, Value> | null = null;
 
   constructor(tape: RecordingTape, inputs: readonly Value[], output: Value) {
     this.#tape = tape;
-    const nodes: GraphNode[] = [];
-    const byValue = new Map<Value, GraphNode>();
-    const add = (value: Value, kind: GraphNode["kind"], operation: Operation | null): GraphNode => {
-      const node = new GraphNode(this, nodes.length, kind, tape.primal(value), tape.nodeOf(value), operation);
+    const nodes: ComputationalNode[] = [];
+    const byValue = new Map<Value, ComputationalNode>();
+    const add = (
+      value: Value,
+      kind: ComputationalNode["kind"],
+      operation: Operation | null,
+    ): ComputationalNode => {
+      const node = new ComputationalNode(
+        this,
+        nodes.length,
+        kind,
+        tape.primal(value),
+        tape.nodeOf(value),
+        operation,
+      );
       nodes.push(node);
       byValue.set(value, node);
       return node;
     };
-    const find = (value: Value): GraphNode => byValue.get(value) ?? add(value, "constant", null);
+    const find = (value: Value): ComputationalNode => byValue.get(value) ?? add(value, "constant", null);
     this.inputs = inputs.map((input) => add(input, "input", null));
     for (const operation of tape.operations) {
       const sources = operation.inputs.map(find);
       const node = add(operation.output, "operation", operation);
       sources.forEach((from, index) => {
-        const edge = new GraphEdge(from, node, index, operation.primals);
+        const edge = new ComputationalEdge(from, node, index, operation.primals);
         from.outgoing.push(edge);
         node.incoming.push(edge);
       });
@@ -225,7 +236,7 @@ export class ComputationalGraph {
   }
 
   /** The adjoint of a node; the first one asked for makes the sweep. */
-  adjoint(node: GraphNode): Value | null {
+  adjoint(node: ComputationalNode): Value | null {
     if (node.tapeNode === null) return null;
     if (this.#adjoints === null) this.backward();
     return this.#adjoints?.get(node.tapeNode) ?? null;
@@ -235,8 +246,8 @@ export class ComputationalGraph {
    * The number of directed paths between two nodes (by default from all inputs to the root), exactly. It can be
    * exponential in the number of nodes; counting takes one visit of each.
    */
-  pathCount(from?: GraphNode, to: GraphNode = this.root): bigint {
-    const counts = new Map<GraphNode, bigint>([[to, 1n]]);
+  pathCount(from?: ComputationalNode, to: ComputationalNode = this.root): bigint {
+    const counts = new Map<ComputationalNode, bigint>([[to, 1n]]);
     for (let i = to.id; i >= 0; i--) {
       const node = this.nodes[i];
       const paths = counts.get(node);
@@ -288,7 +299,7 @@ export class ComputationalGraph {
   }
 }
 
-function describe(node: GraphNode): string {
+function describe(node: ComputationalNode): string {
   if (node.primitive === null) return node.kind;
   const params = Object.keys(node.params).length === 0 ? "" : ` ${JSON.stringify(node.params)}`;
   return `${node.primitive.name}(${node.incoming.map((edge) => `%${edge.from.id}`).join(", ")})${params}`;

@@ -1,4 +1,9 @@
-export { ComputationalGraph, GraphEdge, GraphNode, computationalGraph } from "./computational-graph.ts";
+export {
+  ComputationalGraph,
+  ComputationalEdge,
+  ComputationalNode,
+  computationalGraph,
+} from "./computational-graph.ts";
 export { jacrev } from "./jacrev.ts";
 export { Tape, TapeNode, TapeValue } from "./tape.ts";
 export {

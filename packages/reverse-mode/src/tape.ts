@@ -7,16 +7,18 @@ import type { Value } from "@cotangent/core";
 import {
   type Aval,
   type Backend,
+  type Origin,
   type Params,
   type Primitive,
+  type Pullback,
   type Residual,
   type Tensor,
   type Trace,
   Tracer,
   bind,
-  bindMultiple,
   nextLevel,
   noParams,
+  originNow,
   outputBit,
   promote,
   pullback,
@@ -25,6 +27,7 @@ import {
   requireReverseRule,
   scopeDepth,
   tidy,
+  withOrigin,
 } from "@cotangent/core";
 
 /** A node of the computational graph: a leaf, or one application of a primitive with what its VJPs need. */
@@ -35,7 +38,7 @@ export class TapeNode {
   readonly params: Params;
   /** The nodes of the inputs; null where an input does not depend on what is differentiated. */
   readonly parents: readonly (TapeNode | null)[];
-  /** For each input its value, where some VJP needs it, else its aval. Null once freed. */
+  /** For each input its value, where some VJP needs it, else its aval (of a joint node what its pullback needs). Null once freed. */
   residuals: readonly Residual[] | null;
   /** The output, where some VJP needs it. */
   output: Value | null;
@@ -43,7 +46,9 @@ export class TapeNode {
   adjoint: Value | null = null;
   /** Whether the sweep in progress keeps the adjoint. */
   wanted = false;
-  /** The outputs and their nodes, where the primitive has several. */
+  /** Where in the user's program it comes from, where somebody asks; the derivative then has the same origin. */
+  readonly origin: Origin | null = originNow();
+  /** The nodes of the outputs and their joint pullback, where the primitive has several. */
   joint: Joint | null = null;
 
   constructor(
@@ -76,7 +81,7 @@ export class TapeNode {
 
 interface Joint {
   readonly nodes: readonly TapeNode[];
-  readonly values: readonly Value[];
+  readonly pull: Pullback["pull"];
 }
 
 function leafNode(aval: Aval): TapeNode {
@@ -159,14 +164,15 @@ export class Tape implements Trace {
 
   processMultiple(primitive: Primitive, inputs: readonly Value[], params: Params): Value[] {
     const [primals, parents] = this.split(primitive, inputs);
-    const values = bindMultiple(primitive, primals, params);
-    for (const value of [...primals, ...values]) promote(value, this.depth);
-    const nodes = values.map((value) => leafNode(value.aval));
+    const wanted = parents.map((parent) => parent !== null);
+    const { outputs, residuals, pull } = pullbackMultiple(primitive, primals, wanted, params);
+    for (const value of [...residuals, ...outputs]) promote(value, this.depth);
+    const nodes = outputs.map((value) => leafNode(value.aval));
     // The joint node comes first, so that the sweep reaches it after the adjoints of all its outputs are complete.
-    const joint = new TapeNode(values[0].aval, primitive, params, parents, primals, null);
-    joint.joint = { nodes, values };
+    const joint = new TapeNode(outputs[0].aval, primitive, params, parents, residuals, null);
+    joint.joint = { nodes, pull };
     this.nodes.push(joint);
-    return values.map((value, i) => (value.aval.floating ? this.push(value, nodes[i]) : value));
+    return outputs.map((value, i) => (value.aval.floating ? this.push(value, nodes[i]) : value));
   }
 
   private push(primal: Value, node: TapeNode): TapeValue {
@@ -204,8 +210,8 @@ export class Tape implements Trace {
       for (let i = this.nodes.length - 1; i >= 0; i--) {
         const node = this.nodes[i];
         if (node.primitive === null) continue;
-        if (node.joint !== null) pullMultiple(node, node.primitive, node.joint);
-        else if (node.adjoint !== null) pull(node, node.primitive, node.adjoint);
+        if (node.origin === null) pullNode(node, node.primitive);
+        else withOrigin(node.origin, () => pullNode(node, node.primitive as Primitive));
         if (!node.wanted) node.adjoint = null;
         if (free) node.free();
       }
@@ -219,6 +225,11 @@ export class Tape implements Trace {
   }
 }
 
+function pullNode(node: TapeNode, primitive: Primitive): void {
+  if (node.joint !== null) pullMultiple(node, node.joint);
+  else if (node.adjoint !== null) pull(node, primitive, node.adjoint);
+}
+
 function pull({ parents, params, residuals, output }: TapeNode, primitive: Primitive, adjoint: Value): void {
   for (let i = 0; i < parents.length; i++) {
     const parent = parents[i];
@@ -228,15 +239,11 @@ function pull({ parents, params, residuals, output }: TapeNode, primitive: Primi
   }
 }
 
-function pullMultiple(
-  { parents, params, residuals }: TapeNode,
-  primitive: Primitive,
-  { nodes, values }: Joint,
-): void {
+function pullMultiple({ parents }: TapeNode, { nodes, pull }: Joint): void {
   const adjoints = nodes.map((node) => node.adjoint);
   for (const node of nodes) if (!node.wanted) node.adjoint = null;
   if (adjoints.every((adjoint) => adjoint === null)) return;
-  const contributions = pullbackMultiple(primitive, residuals as readonly Value[], values, adjoints, params);
+  const contributions = pull(adjoints);
   parents.forEach((parent, i) => {
     const contribution = contributions[i];
     if (parent !== null && contribution !== null) parent.accumulate(contribution);

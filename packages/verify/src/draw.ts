@@ -5,7 +5,8 @@ import {
   type Domain,
   type Draw,
   type FloatDType,
-  type Params,
+  type Sample,
+  paramsOf,
   type Primitive,
   type Shape,
   isFloating,
@@ -105,7 +106,8 @@ export interface HostInput {
 /** One call of a primitive at a smooth point. */
 export interface Call {
   readonly primitive: Primitive;
-  readonly params: Params;
+  /** For a floating dtype, where they depend on it. */
+  readonly params: Sample["params"];
   readonly inputs: readonly HostInput[];
   /** How far every float input may be moved in a direction of size 1. */
   readonly room: number;
@@ -137,5 +139,5 @@ export function showTensor({ shape, dtype, data }: HostInput, floats = false): s
 export function showCall({ primitive, params, inputs }: Call): string {
   const list = inputs.map((input) => `  ${showTensor(input, true)}`).join(",\n");
   const bind = primitive.rules.form === "multiple" ? "bindMultiple" : "bind";
-  return `${bind}(primitives().get("${primitive.name}")!, [\n${list},\n], ${JSON.stringify(params)})`;
+  return `${bind}(primitives().get("${primitive.name}")!, [\n${list},\n], ${JSON.stringify(paramsOf({ params }, "float64"))})`;
 }

@@ -12,6 +12,7 @@ import {
   bind,
   fromHost,
   hostArray,
+  paramsOf,
   primitives,
   sameShape,
   sizeOf,
@@ -101,7 +102,11 @@ export function drawProgram(draw: RecordedDraw, reference: Backend, steps: numbe
       const isLeftOut = draw.int(0, 9) === 0;
       const primitive = draw.choose(choice);
       const { inputs, params } = primitive.sample(draw);
-      const step = { primitive, params, inputs: inputs.map((input) => drawSource(draw, input, nodes)) };
+      const step = {
+        primitive,
+        params: paramsOf({ params }, "float64"),
+        inputs: inputs.map((input) => drawSource(draw, input, nodes)),
+      };
       if (isLeftOut) continue;
       const node = nodeOf(step, nodes);
       if (node === undefined) continue;

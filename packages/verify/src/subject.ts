@@ -10,6 +10,7 @@ import {
   fromHost,
   hostArray,
   isFloating,
+  paramsOf,
   profile,
 } from "@cotangent/core";
 import { jvp } from "@cotangent/forward-mode";
@@ -64,9 +65,11 @@ export function subjectOf(call: Call): Subject {
     apply: (inputs, constants) => {
       let [nextInput, nextConstant] = [0, 0];
       const all = isInput.map((input) => (input ? inputs[nextInput++] : constants[nextConstant++]));
+      const float = all.find((value) => value.aval.floating)?.dtype as FloatDType | undefined;
+      const params = paramsOf(call, float ?? "float64");
       return call.primitive.rules.form === "multiple"
-        ? bindMultiple(call.primitive, all, call.params)
-        : [bind(call.primitive, all, call.params)];
+        ? bindMultiple(call.primitive, all, params)
+        : [bind(call.primitive, all, params)];
     },
     ...(cut !== undefined && { cut }),
   };

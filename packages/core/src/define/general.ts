@@ -7,18 +7,20 @@ import {
   type Facts,
   type ForwardRule,
   type LooseReverseRule,
+  type MultipleRules,
   type Names,
   type NoParams,
   type NonDifferentiable,
   type Params,
   type Primitive,
+  type Pullback,
   type ReverseRule,
   type Rules,
   bitsOf,
   noParams,
-  outputBit,
   register,
 } from "../primitive.ts";
+import type { Tensor } from "../tensor.ts";
 import type { Value } from "../value.ts";
 
 /** The inference from inputs, by a rule on avals. */
@@ -177,6 +179,13 @@ export function discrete<const A extends Names, P extends Params = NoParams>(
   );
 }
 
+/** The op function of a primitive with several outputs. */
+export type MultipleOp<P> = ((inputs: readonly Value[], params: P) => Value[]) & {
+  readonly primitive: Primitive;
+};
+
+type JointContext<P> = { inputs: readonly Value[]; outputs: readonly Value[]; params: P };
+
 /** A primitive with several outputs. Its rules are joint, since such rules share most of their work. */
 export function multiplePrimitive<P extends Params = NoParams>(
   name: string,
@@ -184,24 +193,53 @@ export function multiplePrimitive<P extends Params = NoParams>(
     readonly args: Names;
     readonly shapes: (avals: readonly Aval[], params: P) => Aval[];
     readonly cost: (inputs: readonly Aval[], params: P) => number;
-    readonly jvp: (
-      tangents: readonly (Value | null)[],
-      context: { inputs: readonly Value[]; outputs: readonly Value[]; params: P },
-    ) => (Value | null)[];
-    readonly vjp: (
-      cotangents: readonly (Value | null)[],
-      context: { inputs: readonly Value[]; outputs: readonly Value[]; params: P },
-    ) => (Value | null)[];
+    readonly jvp: (tangents: readonly (Value | null)[], context: JointContext<P>) => (Value | null)[];
+    readonly vjp: (cotangents: readonly (Value | null)[], context: JointContext<P>) => (Value | null)[];
   },
-): ((inputs: readonly Value[], params: P) => Value[]) & { readonly primitive: Primitive } {
-  const { shapes, jvp, vjp, cost, ...facts } = spec;
-  const all = (1 << spec.args.length) - 1;
+): MultipleOp<P> {
+  const { jvp, vjp, ...facts } = spec;
+  const op: MultipleOp<P> = runningPrimitive<P>(name, {
+    ...facts,
+    jvp: (inputs, tangents, params) => {
+      const outputs = op(inputs, params);
+      return { outputs, tangents: jvp(tangents, { inputs, outputs, params }) };
+    },
+    vjp: (inputs, _, params) => {
+      const outputs = op(inputs, params);
+      return {
+        outputs,
+        residuals: [...inputs, ...outputs],
+        pull: (cotangents) => vjp(cotangents, { inputs, outputs, params }),
+      };
+    },
+  });
+  return op;
+}
+
+/** A primitive with several outputs whose rules run it themselves, as those of control flow do. */
+export function runningPrimitive<P extends Params>(
+  name: string,
+  spec: Omit<Facts<P>, "shape" | "cost"> & {
+    readonly args: Names;
+    readonly variadic?: boolean;
+    readonly shapes: (avals: readonly Aval[], params: P) => Aval[];
+    readonly cost: (inputs: readonly Aval[], params: P) => number;
+    readonly evaluate?: (inputs: readonly Tensor[], params: P) => Tensor[];
+    readonly jvp: (
+      inputs: readonly Value[],
+      tangents: readonly (Value | null)[],
+      params: P,
+    ) => ReturnType<MultipleRules["jvp"]>;
+    readonly vjp: (inputs: readonly Value[], wanted: readonly boolean[], params: P) => Pullback;
+  },
+): MultipleOp<P> {
+  const { shapes, jvp, vjp, evaluate, cost, ...facts } = spec;
   const primitive = register<P>({
     ...facts,
     name,
     cost: (inputs, _, params) => cost(inputs, params),
-    rules: { form: "multiple", shapes, jvp, vjp } as unknown as Rules,
-    residuals: spec.args.map(() => all | outputBit),
+    rules: { form: "multiple", shapes, evaluate, jvp, vjp } as unknown as Rules,
+    residuals: spec.args.map(() => 0),
     infer: () => fail(CotangentError, `${name} has several outputs; bind it with bindMultiple.`),
   });
   return Object.assign((inputs: readonly Value[], params: P) => bindMultiple(primitive, inputs, params), {

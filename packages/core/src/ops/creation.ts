@@ -30,10 +30,19 @@ export function full(shape: Shape, value: number, options: CreationOptions = {})
 export const zeros = (shape: Shape, options?: CreationOptions): Tensor => full(shape, 0, options);
 export const ones = (shape: Shape, options?: CreationOptions): Tensor => full(shape, 1, options);
 
+/**
+ * A value of that aval with every element the same, where `like` is: on its backend, or in the graph that is being
+ * recorded, as an operation rather than as a tensor that the graph keeps.
+ */
+export function constantLike(like: Value, value: number, aval: Aval): Value {
+  const recorder = aval.shape.length === 0 ? null : like.recorder();
+  return recorder === null ? constant(value, aval, like.backend) : recorder.constant(value, aval);
+}
+
 /** Zeros in the shape, dtype and backend of x. */
-export const zerosLike = (x: Value): Tensor => constant(0, x.aval, x.backend);
+export const zerosLike = (x: Value): Value => constantLike(x, 0, x.aval);
 /** Ones in the shape, dtype and backend of x. */
-export const onesLike = (x: Value): Tensor => constant(1, x.aval, x.backend);
+export const onesLike = (x: Value): Value => constantLike(x, 1, x.aval);
 
 /** Elements computed on the host, one by one. */
 function generate(shape: Shape, options: CreationOptions, element: (i: number) => number): Tensor {

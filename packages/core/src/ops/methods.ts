@@ -12,7 +12,7 @@ import { clamp } from "../primitives/selection.ts";
 import * as unary from "../primitives/unary.ts";
 import { Value } from "../value.ts";
 import { dot, matmul, outer, trace } from "./contraction.ts";
-import { constant, onesLike, zerosLike } from "./creation.ts";
+import { constantLike, onesLike, zerosLike } from "./creation.ts";
 import { sinc } from "./elementwise.ts";
 import { scatterAdd, take } from "./indexing.ts";
 import * as reduction from "./reduction.ts";
@@ -52,11 +52,11 @@ export interface Methods extends Unary, Binary, Reduce {
   trace(): Value;
   take(indices: Value | readonly number[], axis?: number): Value;
   scatterAdd(indices: Value | readonly number[], updates: Value, axis?: number): Value;
-  /** Zeros (a concrete tensor) in this value's shape and dtype. */
+  /** Zeros in this value's shape and dtype. */
   zerosLike(): Value;
-  /** Ones (a concrete tensor) in this value's shape and dtype. */
+  /** Ones in this value's shape and dtype. */
   onesLike(): Value;
-  /** A concrete tensor on this value's backend with every element the same. */
+  /** A value where this one is (its backend, its graph) with every element the same. */
   constant(value: number, aval: Aval): Value;
 }
 
@@ -110,7 +110,7 @@ const otherMethods = {
   onesLike,
   concatenate: (x: Value, others: readonly Operand[], axis?: number) =>
     shape.concatenate([x, ...others], axis),
-  constant: (x: Value, value: number, aval: Aval) => constant(value, aval, x.backend),
+  constant: constantLike,
 };
 
 for (const [name, op] of Object.entries({ ...reductionMethods, ...otherMethods })) {

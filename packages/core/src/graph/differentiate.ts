@@ -1,0 +1,313 @@
+/**
+ * Derivatives of graphs, by the same rules as those of eager code: forward along the nodes with tangents, or back along
+ * them with cotangents. Control flow, whose bodies are graphs, is differentiated with these; so is a jitted function.
+ */
+import { bindNode, startingValues } from "./evaluate.ts";
+import type { Backend } from "../backend.ts";
+import type { Pullback } from "../primitive.ts";
+import {
+  pullback,
+  pullbackMultiple,
+  pushforward,
+  pushforwardMultiple,
+  requireReverseRule,
+} from "../rules.ts";
+import type { Value } from "../value.ts";
+import { type Graph, GraphBuilder, type Variable, copyNode } from "./graph.ts";
+import { withOrigin } from "./origin.ts";
+import { graphOf } from "./stage.ts";
+import { withoutDeadCode } from "../passes/dead-code.ts";
+
+/** The outputs of a graph and their tangents, for inputs and tangents; null tangents are zeros. */
+export function pushGraph(
+  graph: Graph,
+  inputs: readonly Value[],
+  inputTangents: readonly (Value | null)[],
+): { readonly outputs: Value[]; readonly tangents: (Value | null)[] } {
+  const values = startingValues(graph, inputs);
+  const tangents: (Value | null)[] = [...inputTangents, ...graph.constants.map(() => null)];
+  for (const node of graph.nodes) {
+    const { primitive, params } = node;
+    const pushed = node.inputs.map((variable) => tangents[variable]);
+    withOrigin(node.origin, () => {
+      const primals = node.inputs.map((variable) => values[variable]);
+      if (pushed.every((tangent) => tangent === null)) {
+        bindNode(node, values).forEach((value, i) => {
+          values[node.outputs[i]] = value;
+          tangents[node.outputs[i]] = null;
+        });
+      } else if (primitive.rules.form === "multiple") {
+        const found = pushforwardMultiple(primitive, primals, pushed, params);
+        node.outputs.forEach((variable, i) => {
+          values[variable] = found.outputs[i];
+          tangents[variable] = found.outputs[i].aval.floating ? found.tangents[i] : null;
+        });
+      } else {
+        const [output] = node.outputs;
+        const value = bindNode(node, values)[0];
+        values[output] = value;
+        tangents[output] = value.aval.floating
+          ? pushforward(primitive, primals, value, pushed, params)
+          : null;
+      }
+    });
+  }
+  return {
+    outputs: graph.outputs.map((variable) => values[variable]),
+    tangents: graph.outputs.map((variable) => tangents[variable]),
+  };
+}
+
+/**
+ * The outputs of a graph, and the pullback from cotangents of its outputs to those of the wanted inputs. Null
+ * cotangents are zeros. The pullback may be called again.
+ */
+export function pullGraph(graph: Graph, inputs: readonly Value[], wanted: readonly boolean[]): Pullback {
+  const values = startingValues(graph, inputs);
+  const active: boolean[] = [...wanted, ...graph.constants.map(() => false)];
+  const joint = new Map<number, Pullback>();
+  graph.nodes.forEach((node, n) => {
+    const { primitive, params } = node;
+    const reached = node.inputs.map((variable) => active[variable]);
+    const isActive = reached.includes(true) && primitive.form !== "zero";
+    withOrigin(node.origin, () => {
+      let outputs: readonly Value[];
+      if (isActive && primitive.rules.form === "multiple") {
+        const found = pullbackMultiple(
+          primitive,
+          node.inputs.map((variable) => values[variable]),
+          reached,
+          params,
+        );
+        joint.set(n, found);
+        ({ outputs } = found);
+      } else {
+        outputs = bindNode(node, values);
+      }
+      node.outputs.forEach((variable, i) => {
+        values[variable] = outputs[i];
+        active[variable] = isActive && outputs[i].aval.floating;
+      });
+      if (isActive && active[node.outputs[0]] && !joint.has(n))
+        reached.forEach((isReached, i) => {
+          if (isReached) requireReverseRule(primitive, i);
+        });
+    });
+  });
+  const pull = (cotangents: readonly (Value | null)[]): (Value | null)[] => {
+    const adjoints = new Array<Value | null>(graph.avals.length).fill(null);
+    const accumulate = (variable: Variable, contribution: Value | null): void => {
+      if (contribution === null || !active[variable]) return;
+      const before = adjoints[variable];
+      adjoints[variable] = before === null ? contribution : before.add(contribution);
+    };
+    graph.outputs.forEach((variable, i) => accumulate(variable, cotangents[i]));
+    for (let n = graph.nodes.length - 1; n >= 0; n--) {
+      const node = graph.nodes[n];
+      const found = node.outputs.map((variable) => adjoints[variable]);
+      if (found.every((adjoint) => adjoint === null)) continue;
+      withOrigin(node.origin, () => {
+        const several = joint.get(n);
+        if (several !== undefined) {
+          several.pull(found).forEach((contribution, i) => accumulate(node.inputs[i], contribution));
+          return;
+        }
+        const primals = node.inputs.map((variable) => values[variable]);
+        node.inputs.forEach((variable, i) => {
+          if (!active[variable]) return;
+          const output = values[node.outputs[0]];
+          accumulate(variable, pullback(node.primitive, primals, output, node.params, i, found[0] as Value));
+        });
+      });
+      for (const variable of node.outputs) adjoints[variable] = null;
+    }
+    return wanted.map((isWanted, i) => (isWanted ? adjoints[i] : null));
+  };
+  return { outputs: graph.outputs.map((variable) => values[variable]), residuals: values, pull };
+}
+
+/** A graph that gives outputs and tangents, and which outputs have one (those of the others are zeros). */
+export interface Pushed {
+  /** From the inputs and the tangents of the marked ones to the outputs and the tangents of those that have one. */
+  readonly graph: Graph;
+  readonly hasTangent: readonly boolean[];
+}
+
+const pushedGraphs = new WeakMap<Graph, Map<string, Pushed>>();
+
+/**
+ * The graph of a graph's JVP, for inputs of which those marked have tangents. `instantiate` names outputs that get a
+ * tangent even where it is zero.
+ */
+export function pushedGraph(
+  graph: Graph,
+  hasTangent: readonly boolean[],
+  backend: Backend,
+  instantiate: readonly boolean[] = [],
+): Pushed {
+  return remembered(pushedGraphs, graph, keyOf(backend, hasTangent, instantiate), () => {
+    let found: readonly boolean[] = [];
+    const moved = graph.inputs.filter((_, i) => hasTangent[i]);
+    const pushed = graphOf(
+      "jvp of a graph",
+      (...all) => {
+        const inputs = all.slice(0, graph.inputs.length);
+        let next = graph.inputs.length;
+        const tangents = hasTangent.map((has) => (has ? all[next++] : null));
+        const result = pushGraph(graph, inputs, tangents);
+        const given = result.tangents.map((tangent, i) =>
+          tangent === null && instantiate[i] ? inputs[0].constant(0, result.outputs[i].aval) : tangent,
+        );
+        found = given.map((tangent) => tangent !== null);
+        return [...result.outputs, ...given.filter((tangent) => tangent !== null)];
+      },
+      [...graph.inputs, ...moved],
+      backend,
+    );
+    return { graph: pushed, hasTangent: found };
+  });
+}
+
+/** Whether the value of a node is kept for the way back, or computed again there. */
+export type Recompute = (primitive: string) => boolean;
+
+/** What is kept of the forward run: all that the way back needs, nothing but the inputs, or the costly products. */
+export type SavePolicy = "everything" | "nothing" | "products";
+
+const recomputes: Record<SavePolicy, Recompute> = {
+  // A broadcast or a reshape of what is kept costs nothing to make again.
+  everything: (name) => name === "broadcastTo" || name === "reshape",
+  nothing: () => true,
+  products: (name) =>
+    !["dotGeneral", "conv2d", "conv2dInputTranspose", "conv2dFilterTranspose"].includes(name),
+};
+
+/** A graph's VJP as two graphs. */
+export interface Pulled {
+  /** From the inputs to the outputs and the residuals. */
+  readonly forward: Graph;
+  /** From the residuals and the cotangents of all floating outputs to those of the wanted inputs. */
+  readonly backward: Graph;
+  /** Which residuals are inputs of the graph: `forward` does not give those. */
+  readonly savedInputs: readonly number[];
+  /** How many of the outputs of `forward` are residuals, at the end. */
+  readonly saved: number;
+}
+
+const pulledGraphs = new WeakMap<Graph, Map<string, Pulled>>();
+
+/**
+ * The VJP of a graph, split where the cotangents come in: what does not depend on them is run forward, and the values
+ * that cross the cut are saved, or computed again on the way back, as the policy says.
+ */
+export function pulledGraph(
+  graph: Graph,
+  wanted: readonly boolean[],
+  policy: SavePolicy,
+  backend: Backend,
+): Pulled {
+  return remembered(pulledGraphs, graph, keyOf(backend, wanted, policy), () => {
+    const floating = graph.outputAvals.filter((aval) => aval.floating);
+    const joint = graphOf(
+      "vjp of a graph",
+      (...all) => {
+        const inputs = all.slice(0, graph.inputs.length);
+        let next = graph.inputs.length;
+        const { outputs, pull } = pullGraph(graph, inputs, wanted);
+        const found = pull(outputs.map((output) => (output.aval.floating ? all[next++] : null)));
+        const cotangents = graph.inputs.flatMap((aval, i) =>
+          wanted[i] ? [found[i] ?? inputs[0].constant(0, aval)] : [],
+        );
+        return [...outputs, ...cotangents];
+      },
+      [...graph.inputs, ...floating],
+      backend,
+    );
+    return cut(joint, graph.inputs.length, graph.outputs.length, recomputes[policy]);
+  });
+}
+
+/** Cuts a joint graph in two, at what depends on its later inputs. */
+function cut(joint: Graph, inputCount: number, outputCount: number, recompute: Recompute): Pulled {
+  const isLate = joint.avals.map((_, variable) => variable >= inputCount && variable < joint.inputs.length);
+  const definedBy = new Map<Variable, number>();
+  joint.nodes.forEach((node, n) => {
+    const late = node.inputs.some((variable) => isLate[variable]);
+    for (const variable of node.outputs) {
+      isLate[variable] = late;
+      definedBy.set(variable, n);
+    }
+  });
+  // What the way back uses of the forward run: kept, or made again from what is kept.
+  const savedInputs = new Set<Variable>();
+  const saved = new Set<Variable>();
+  const again = new Set<number>();
+  const need = (start: Variable): void => {
+    const open = [start];
+    for (let variable = open.pop(); variable !== undefined; variable = open.pop()) {
+      const n = definedBy.get(variable);
+      if (isLate[variable] || saved.has(variable)) continue;
+      if (n === undefined) {
+        if (variable < inputCount) savedInputs.add(variable);
+      } else if (!recompute(joint.nodes[n].primitive.name)) {
+        saved.add(variable);
+      } else if (!again.has(n)) {
+        again.add(n);
+        open.push(...joint.nodes[n].inputs);
+      }
+    }
+  };
+  for (const node of joint.nodes) if (isLate[node.outputs[0]]) node.inputs.forEach(need);
+  const lateOutputs = joint.outputs.slice(outputCount);
+  lateOutputs.forEach(need);
+
+  const forward = new GraphBuilder(joint.inputs.slice(0, inputCount));
+  const before: Variable[] = [...forward.inputs];
+  const back = new GraphBuilder([
+    ...[...savedInputs, ...saved].map((variable) => joint.avals[variable]),
+    ...joint.inputs.slice(inputCount),
+  ]);
+  const behind: Variable[] = [];
+  [...savedInputs, ...saved].forEach((variable, i) => (behind[variable] = back.inputs[i]));
+  joint.inputs.slice(inputCount).forEach((_, i) => {
+    behind[inputCount + i] = back.inputs[savedInputs.size + saved.size + i];
+  });
+  joint.constants.forEach((tensor, i) => {
+    before[joint.firstConstant + i] = forward.constant(tensor);
+    behind[joint.firstConstant + i] = back.constant(tensor);
+  });
+  joint.nodes.forEach((node, n) => {
+    const late = isLate[node.outputs[0]];
+    if (!late) copyNode(joint, node, forward, before);
+    if (late || again.has(n)) copyNode(joint, node, back, behind);
+  });
+  return {
+    forward: withoutDeadCode(
+      forward.build([...joint.outputs.slice(0, outputCount), ...saved].map((variable) => before[variable])),
+    ),
+    backward: withoutDeadCode(back.build(lateOutputs.map((variable) => behind[variable]))),
+    savedInputs: [...savedInputs],
+    saved: saved.size,
+  };
+}
+
+function keyOf(backend: Backend, ...parts: readonly (readonly boolean[] | string)[]): string {
+  return [
+    backend.name,
+    ...parts.map((part) => (typeof part === "string" ? part : part.map(Number).join(""))),
+  ].join(" ");
+}
+
+/** What was made of a graph before, or is made now and kept for as long as the graph. */
+export function remembered<K extends object, V>(
+  cache: WeakMap<K, Map<string, V>>,
+  owner: K,
+  key: string,
+  make: () => V,
+): V {
+  let own = cache.get(owner);
+  if (own === undefined) cache.set(owner, (own = new Map()));
+  let found = own.get(key);
+  if (found === undefined) own.set(key, (found = make()));
+  return found;
+}

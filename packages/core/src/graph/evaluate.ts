@@ -1,0 +1,163 @@
+/** Running a graph: on tensors, node by node with exact liveness; on traced values, by binding each node again. */
+import type { Backend } from "../backend.ts";
+import { bind, bindMultiple, notify, sharedLease } from "../bind.ts";
+import { CotangentError, fail } from "../errors.ts";
+import { enterScope, tidy, unowned } from "../memory.ts";
+import { Tensor } from "../tensor.ts";
+import type { Value } from "../value.ts";
+import type { Graph, GraphNode, Variable } from "./graph.ts";
+import { withOrigin } from "./origin.ts";
+
+/**
+ * The graph's outputs for these inputs, whatever they are: tensors are computed, traced values are traced on, each node
+ * by the rules of its primitive.
+ */
+export function evaluateGraph(graph: Graph, inputs: readonly Value[]): Value[] {
+  requireInputs(graph, inputs);
+  if (inputs.length > 0 && inputs.every((input) => input.level === 0)) {
+    const outputs = runGraph(graph, inputs as readonly Tensor[]);
+    outputs.forEach(enterScope);
+    return outputs;
+  }
+  const values = startingValues(graph, inputs);
+  for (const node of graph.nodes) {
+    const outputs = withOrigin(node.origin, () => bindNode(node, values));
+    node.outputs.forEach((variable, i) => (values[variable] = outputs[i]));
+  }
+  return graph.outputs.map((variable) => values[variable]);
+}
+
+/** Values of the variables that are there before the first node; constants move to the backend of the inputs. */
+export function startingValues(graph: Graph, inputs: readonly Value[]): Value[] {
+  if (inputs.length === 0) return [...graph.constants];
+  const { backend } = inputs[0];
+  return [...inputs, ...graph.constants.map((tensor) => tensor.to(backend))];
+}
+
+/** Binds a node of a graph to values of its inputs. */
+export function bindNode({ primitive, inputs, params }: GraphNode, values: readonly Value[]): Value[] {
+  const operands = inputs.map((variable) => values[variable]);
+  return primitive.rules.form === "multiple"
+    ? bindMultiple(primitive, operands, params)
+    : [bind(primitive, operands, params)];
+}
+
+function requireInputs(graph: Graph, inputs: readonly Value[]): void {
+  if (inputs.length !== graph.inputs.length)
+    fail(CotangentError, `A graph of ${graph.inputs.length} inputs was given ${inputs.length}.`);
+}
+
+type Step = (values: readonly Tensor[]) => Tensor[] | Tensor;
+
+/** A graph made ready to run on one backend. */
+export class Executable {
+  private readonly graph: Graph;
+  private readonly backend: Backend;
+  private readonly constants: readonly Tensor[];
+  private readonly steps: readonly Step[];
+  /** After each node, the variables that nothing uses any more. */
+  private readonly dead: readonly (readonly Variable[])[];
+
+  constructor(graph: Graph, backend: Backend) {
+    this.graph = graph;
+    this.backend = backend;
+    this.constants = graph.constants.map((tensor) => tensor.to(backend));
+    this.steps = graph.nodes.map((node) => this.step(node));
+    this.dead = lastUses(graph);
+  }
+
+  /** The outputs, which belong to nobody yet; inputs among them are given as tensors of their own. */
+  run(inputs: readonly Tensor[]): Tensor[] {
+    const { graph, constants, steps, dead } = this;
+    const values = new Array<Tensor>(graph.avals.length);
+    let next = 0;
+    for (const input of inputs) values[next++] = input;
+    for (const constant of constants) values[next++] = constant;
+    return unowned(() => {
+      let done = 0;
+      try {
+        for (; done < steps.length; done++) {
+          const result = steps[done](values);
+          if (Array.isArray(result)) for (const output of result) values[next++] = output;
+          else values[next++] = result;
+          for (const variable of dead[done]) values[variable].dispose();
+        }
+      } catch (error) {
+        for (let variable = graph.firstDefined; variable < next; variable++) values[variable].dispose();
+        throw error;
+      }
+      const handedOver = new Set<Variable>();
+      return graph.outputs.map((variable) => {
+        if (variable >= graph.firstDefined && !handedOver.has(variable)) {
+          handedOver.add(variable);
+          return values[variable];
+        }
+        return sharing(values[variable]);
+      });
+    });
+  }
+
+  private step(node: GraphNode): Step {
+    const { primitive, params } = node;
+    const { backend, graph } = this;
+    const [a, b] = node.inputs;
+    const gather: (values: readonly Tensor[]) => Tensor[] =
+      node.inputs.length === 1
+        ? (values) => [values[a]]
+        : node.inputs.length === 2
+          ? (values) => [values[a], values[b]]
+          : (values) => node.inputs.map((variable) => values[variable]);
+    const kernel = backend.kernels.get(primitive.name);
+    if (kernel === undefined)
+      return (values) => {
+        const inputs = gather(values);
+        const outputs = tidy(() => bindNode(node, values));
+        return outputs.map((output) =>
+          inputs.includes(output as Tensor) ? sharing(output as Tensor) : (output as Tensor),
+        );
+      };
+    const aval = graph.avals[node.outputs[0]];
+    return (values) => {
+      const inputs = gather(values);
+      const buffer = kernel(inputs, aval, params);
+      const lease = typeof buffer === "number" ? null : sharedLease(buffer, inputs[0]);
+      const output = new Tensor(aval, backend, buffer, lease);
+      notify(primitive, inputs, [output], params);
+      return output;
+    };
+  }
+}
+
+function sharing(tensor: Tensor): Tensor {
+  return new Tensor(tensor.aval, tensor.backend, tensor.buffer, tensor.lease);
+}
+
+/** For each node, the variables defined by nodes that are used for the last time there, or never. */
+export function lastUses(graph: Graph): Variable[][] {
+  const last = new Int32Array(graph.avals.length).fill(-1);
+  graph.nodes.forEach((node, i) => {
+    for (const variable of [...node.outputs, ...node.inputs]) last[variable] = i;
+  });
+  for (const variable of graph.outputs) last[variable] = graph.nodes.length;
+  const dead: Variable[][] = graph.nodes.map(() => []);
+  for (let variable = graph.firstDefined; variable < last.length; variable++) {
+    if (last[variable] < graph.nodes.length) dead[last[variable]].push(variable);
+  }
+  return dead;
+}
+
+const executables = new WeakMap<Graph, Map<Backend, Executable>>();
+
+/** The graph ready to run on a backend, prepared once. */
+export function executableOf(graph: Graph, backend: Backend): Executable {
+  let perBackend = executables.get(graph);
+  if (perBackend === undefined) executables.set(graph, (perBackend = new Map()));
+  let executable = perBackend.get(backend);
+  if (executable === undefined) perBackend.set(backend, (executable = new Executable(graph, backend)));
+  return executable;
+}
+
+/** The graph's outputs for tensors on one backend; they belong to nobody yet. */
+export function runGraph(graph: Graph, inputs: readonly Tensor[]): Tensor[] {
+  return executableOf(graph, inputs[0].backend).run(inputs);
+}

@@ -1,0 +1,88 @@
+/** When two graphs are the same program. */
+import type { Tensor } from "../tensor.ts";
+import { Graph } from "./graph.ts";
+
+const numbers = new WeakMap<object, number>();
+let last = 0;
+
+function identityOf(object: object): number {
+  let found = numbers.get(object);
+  if (found === undefined) numbers.set(object, (found = ++last));
+  return found;
+}
+
+/** A scalar by its value, anything larger by its storage: graphs are compared without reading tensors back. */
+function showConstant(tensor: Tensor): string {
+  if (tensor.rank > 0) return `${tensor.aval} in storage ${identityOf(tensor.lease ?? tensor)}`;
+  const value = tensor.item();
+  return `${tensor.dtype} ${Object.is(value, -0) ? "-0" : value}`;
+}
+
+/** Parameters as text, the same for equal ones. */
+function showParam(value: unknown): string {
+  if (value instanceof Graph) return `(${structureOf(value)})`;
+  if (Array.isArray(value)) return `[${value.map(showParam).join(",")}]`;
+  if (typeof value === "function") return `function ${identityOf(value)}`;
+  if (typeof value === "object" && value !== null) {
+    const prototype: unknown = Object.getPrototypeOf(value);
+    if (prototype !== Object.prototype && prototype !== null) return `object ${identityOf(value)}`;
+    return `{${Object.keys(value)
+      .sort()
+      .map((key) => `${key}:${showParam((value as Record<string, unknown>)[key])}`)
+      .join(",")}}`;
+  }
+  return Object.is(value, -0) ? "-0" : typeof value === "string" ? JSON.stringify(value) : String(value);
+}
+
+const structures = new WeakMap<Graph, string>();
+
+/** All of a graph that running it depends on, as text: not the lines it comes from. */
+function structureOf(graph: Graph): string {
+  let found = structures.get(graph);
+  if (found === undefined) {
+    found = [
+      graph.inputs.join(" "),
+      graph.constants.map(showConstant).join(" "),
+      ...graph.nodes.map(
+        ({ primitive, inputs, params }) => `${primitive.name} ${inputs.join(" ")} ${showParam(params)}`,
+      ),
+      graph.outputs.join(" "),
+    ].join("\n");
+    structures.set(graph, found);
+  }
+  return found;
+}
+
+/** Whether two graphs are the same program: the same nodes in the same order, on the same constants. */
+export function sameStructure(a: Graph, b: Graph): boolean {
+  return a === b || structureOf(a) === structureOf(b);
+}
+
+/** A number of 53 bits, the same for graphs of the same structure (cyrb53, by bryc, public domain). */
+export function structuralHash(graph: Graph): string {
+  const text = structureOf(graph);
+  let h1 = 0xdeadbeef;
+  let h2 = 0x41c6ce57;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    h1 = Math.imul(h1 ^ code, 2654435761);
+    h2 = Math.imul(h2 ^ code, 1597334677);
+  }
+  h1 = Math.imul(h1 ^ (h1 >>> 16), 2246822507) ^ Math.imul(h2 ^ (h2 >>> 13), 3266489909);
+  h2 = Math.imul(h2 ^ (h2 >>> 16), 2246822507) ^ Math.imul(h1 ^ (h1 >>> 13), 3266489909);
+  return (4294967296 * (2097151 & h2) + (h1 >>> 0)).toString(16).padStart(14, "0");
+}
+
+const interned = new Map<string, WeakRef<Graph>>();
+
+/** The first graph of the same structure that is still in use: what was prepared for it need not be prepared again. */
+export function intern(graph: Graph): Graph {
+  const key = structuralHash(graph);
+  const found = interned.get(key)?.deref();
+  if (found !== undefined && sameStructure(found, graph)) return found;
+  interned.set(key, new WeakRef(graph));
+  if (interned.size > 1000) {
+    for (const [hash, reference] of interned) if (reference.deref() === undefined) interned.delete(hash);
+  }
+  return graph;
+}
