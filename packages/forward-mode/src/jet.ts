@@ -18,7 +18,7 @@ import {
   ShapeError,
   Tensor,
   Tracer,
-  Value,
+  type Value,
   bind,
   bindMultiple,
   differentiableLeaf,
@@ -80,7 +80,7 @@ export class Jet extends Tracer {
       this.owner as JetTrace,
       this.coefficient(1) ?? this.primal.zerosLike(),
       [],
-      (k) => this.coefficient(k + 1)?.mul(k + 1) ?? null,
+      (k) => scaled(this.coefficient(k + 1), k + 1),
     ));
   }
 
@@ -101,13 +101,21 @@ export class Jet extends Tracer {
   }
 }
 
+function scaled(coefficient: Coefficient, factor: number): Coefficient {
+  return coefficient === null || factor === 1 ? coefficient : coefficient.mul(factor);
+}
+
+function divided(coefficient: Coefficient, divisor: number): Coefficient {
+  return coefficient === null || divisor === 1 ? coefficient : coefficient.div(divisor);
+}
+
 /** One application of Taylor mode. */
 export class JetTrace implements Trace {
   readonly level: number = nextLevel();
   readonly name: string;
   open = true;
-  /** Values that jets need must outlive every `tidy` inside the function. */
-  readonly #depth = scopeDepth();
+  /** The depth of the `tidy` whose end no value that jets need may outlast: those inside the function are deeper. */
+  depth: number = scopeDepth();
   /**
    * What has been applied to what: derivative rules name the same subexpressions again and again (that of tanh has sech
    * in it, and that of sech has tanh), and a series that is shared is computed once.
@@ -138,21 +146,23 @@ export class JetTrace implements Trace {
     const primal = bind(primitive, primals, params);
     if (!primal.aval.floating || primitive.form === "zero") return primal;
     inputs.forEach((input, i) => this.own(input) && requireForwardRule(primitive, i));
-    for (const value of [...primals, primal]) promote(value, this.#depth);
+    for (const value of [...primals, primal]) promote(value, this.depth);
     const jet: Jet = new Jet(this, primal, sources, (k) => next(k));
-    const next = this.#rule(primitive, inputs, jet, params);
+    // A copy: to whoever called, the array is theirs again.
+    const next = this.#rule(primitive, [...inputs], jet, params);
     this.#applied.set(key, [jet]);
     return jet;
   }
 
-  processMultiple(primitive: Primitive, inputs: readonly Value[], params: Params): Value[] {
+  processMultiple(primitive: Primitive, given: readonly Value[], params: Params): Value[] {
+    const inputs = [...given];
     const sources = this.#sources(primitive, inputs);
     const key = this.#key(primitive, inputs, params);
     const known = this.#applied.get(key);
     if (known !== undefined) return known;
     const primals = inputs.map((input) => this.#coefficient(input, 0) as Value);
     const outputs = bindMultiple(primitive, primals, params);
-    for (const value of [...primals, ...outputs]) promote(value, this.#depth);
+    for (const value of [...primals, ...outputs]) promote(value, this.depth);
     let derivatives: readonly Coefficient[] | undefined;
     const derivative = (i: number): Coefficient => {
       derivatives ??= pushforwardMultiple(primitive, inputs, this.#tangents(inputs), params).tangents;
@@ -216,8 +226,7 @@ export class JetTrace implements Trace {
 
   /** c_k, k > 0, of what has this derivative. */
   #integral(derivative: Coefficient, k: number): Coefficient {
-    const coefficient = derivative === null ? null : this.#coefficient(derivative, k - 1);
-    return coefficient === null || k === 1 ? coefficient : coefficient.div(k);
+    return derivative === null ? null : divided(this.#coefficient(derivative, k - 1), k);
   }
 
   #sources(primitive: Primitive, inputs: readonly Value[]): Jet[] {
@@ -285,12 +294,13 @@ export function jet<A extends readonly unknown[] = Value[], R = Value>(
   try {
     const output = outputTree("jet", f(...(seeded as unknown as A)));
     const derivatives = tidy(() => {
+      trace.depth = scopeDepth();
       const jets = ancestors(leaves(output).flatMap((leaf) => trace.own(leaf) ?? []));
       return Array.from({ length: order }, (_, i) => {
         for (const each of jets) each.coefficient(i + 1);
         return mapTree(output, (leaf) => {
           const coefficient = trace.own(leaf)?.coefficient(i + 1) ?? null;
-          return coefficient?.mul(factorial(i + 1)) ?? (leaf as Value).zerosLike();
+          return scaled(coefficient, factorial(i + 1)) ?? (leaf as Value).zerosLike();
         });
       });
     });
@@ -353,7 +363,7 @@ function seed(trace: JetTrace, primal: unknown, terms: readonly unknown[] | null
       if (given.every((term) => term === null)) return isOther(leaf) ? leaf : leafValue("jet", leaf, at);
       const value = differentiableLeaf("jet", leaf, at);
       const coefficients = given.map((term, k) =>
-        term === null ? null : matching("jet", value, term, at).div(factorial(k + 1)),
+        term === null ? null : divided(matching("jet", value, term, at), factorial(k + 1)),
       );
       return new Jet(trace, value, [], (k) => coefficients[k - 1] ?? null);
     },

@@ -26,4 +26,5 @@ export { type Estimate, derivativeByDifferences } from "./numbers.ts";
 export type { Outcome } from "./outcome.ts";
 export { roundingSpread } from "./rounding.ts";
 export { drawProgram, fit } from "./programs.ts";
+export { taylor } from "./taylor.ts";
 export { type Cut, type Setting, type Subject, cutOf, subjectOf } from "./subject.ts";

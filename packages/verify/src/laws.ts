@@ -27,7 +27,7 @@ export interface Law {
 }
 
 /** A subject without float inputs, float outputs or elements has nothing to differentiate. */
-function nothingToJudge(
+export function nothingToJudge(
   subject: Subject,
   instance: Instance,
   outputs: readonly Value[],
