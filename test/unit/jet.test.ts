@@ -9,6 +9,7 @@ import {
   discrete,
   grad,
   jet,
+  jit,
   jsBackend,
   jvp,
   multiplePrimitive,
@@ -298,6 +299,19 @@ describe("cost", () => {
     // Along a curve k products and k sums more for each order, and k! in and out.
     const difference = (order: number): number => curve(order + 1) - curve(order);
     expect(difference(9) - difference(8)).toBeLessThanOrEqual(2);
+  });
+
+  test("a jitted function costs what the function costs, and so does a jitted jet", () => {
+    const jitted = jit(composite);
+    const series = (f: (x: Value) => Value) => (x: Value) => jet(f, [x], [line(6)])[1];
+    const x = tensor(0.3);
+    const eager = profile(() => series(composite)(x));
+    const ofJitted = profile(() => series(jitted)(x));
+    const whole = jit(series(composite));
+    expect(whole(x).map((each) => each.item())).toEqual(eager.result.map((each) => each.item()));
+    expect(ofJitted.result.map((each) => each.item())).toEqual(eager.result.map((each) => each.item()));
+    expect(ofJitted.evaluations).toBeLessThanOrEqual(eager.evaluations);
+    expect(profile(() => whole(x)).evaluations).toBeLessThanOrEqual(eager.evaluations);
   });
 
   test("a long chain needs no deep stack", () => {

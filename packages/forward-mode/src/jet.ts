@@ -10,6 +10,7 @@
  */
 import {
   type Backend,
+  type CallParams,
   type Liftable,
   type Lifted,
   type Params,
@@ -21,7 +22,9 @@ import {
   type Value,
   bind,
   bindMultiple,
+  call,
   differentiableLeaf,
+  evaluateGraph,
   fail,
   leafValue,
   leaves,
@@ -157,6 +160,8 @@ export class JetTrace implements Trace {
   processMultiple(primitive: Primitive, given: readonly Value[], params: Params): Value[] {
     const inputs = [...given];
     const sources = this.#sources(primitive, inputs);
+    // Node by node, since the derivative of a call is a call of another graph, in which nothing would be shared.
+    if (primitive === call.primitive) return evaluateGraph((params as CallParams).graph, inputs);
     const key = this.#key(primitive, inputs, params);
     const known = this.#applied.get(key);
     if (known !== undefined) return known;
