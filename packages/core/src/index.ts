@@ -26,6 +26,27 @@ export * from "./graph/differentiate.ts";
 export { sameStructure, structuralHash } from "./graph/hash.ts";
 export { type JitOptions, type JitStats, type Jitted, jit } from "./jit.ts";
 export { optimize } from "./passes/optimize.ts";
+export { type SwitchParams, cond, switchCase, switchPrimitive } from "./control/cond.ts";
+export {
+  type LoopParams,
+  type LoopPullbackParams,
+  loopPullback,
+  scanPrimitive,
+  whilePrimitive,
+} from "./control/loop.ts";
+export { type LoopOptions, type ScanOptions, type Stacked, foriLoop, scan } from "./control/scan.ts";
+export {
+  type Action,
+  type LoopCheckpoint,
+  type ScheduleReport,
+  binomial,
+  leastAdvances,
+  observeSchedules,
+  repetitions,
+  schedule,
+  slotsOf,
+} from "./control/schedule.ts";
+export { whileLoop } from "./control/while-loop.ts";
 export { type CallParams, call } from "./primitives/call.ts";
 export { evaluateGraph, executableOf, lastUses, runGraph } from "./graph/evaluate.ts";
 export * from "./graph/graph.ts";

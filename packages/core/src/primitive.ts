@@ -97,8 +97,8 @@ export interface MultipleRules {
   readonly form: "multiple";
   readonly shapes: (avals: readonly Aval[], params: Params) => Aval[];
   /**
-   * The outputs on a backend without a kernel. The tensors it gives, but for inputs among them, belong to nobody yet;
-   * it frees all others that it makes.
+   * The outputs on a backend without a kernel. The tensors it gives are new and belong to nobody yet; it frees all
+   * others that it makes.
    */
   readonly evaluate: ((inputs: readonly Tensor[], params: Params) => Tensor[]) | undefined;
   readonly jvp: (

@@ -111,6 +111,11 @@ export class Tensor extends Value {
     collector.register(this, this.#lease, this);
   }
 
+  /** Another tensor of the same elements in the same storage, to be freed on its own. */
+  sharing(): Tensor {
+    return new Tensor(this.aval, this.#backend, this.buffer, this.#lease);
+  }
+
   [Symbol.dispose](): void {
     this.dispose();
   }
@@ -141,7 +146,7 @@ function refuseDisposed(tensor: Tensor): never {
 
 /** The same elements in a tensor of its own, which no `tidy` frees: what a graph keeps. */
 export function retained(tensor: Tensor): Tensor {
-  return outsideScopes(() => new Tensor(tensor.aval, tensor.backend, tensor.buffer, tensor.lease));
+  return outsideScopes(() => tensor.sharing());
 }
 
 function nest(data: TypedArray, aval: Aval): NestedArray {

@@ -106,6 +106,8 @@ export interface Trace {
 /** A transformation that records a graph; constants of a shape are operations of the graph, not tensors kept in it. */
 export interface Recorder extends Trace {
   constant(value: number, aval: Aval): Value;
+  /** A tensor as a variable of the graph, so that what is computed of it is computed in the graph too. */
+  lift(tensor: Tensor): Value;
 }
 
 /** A value of a transformation in progress. */

@@ -4,7 +4,7 @@ import { bind, bindMultiple, notify, sharedLease } from "../bind.ts";
 import { CotangentError, fail } from "../errors.ts";
 import { enterScope, tidy, unowned } from "../memory.ts";
 import { Tensor } from "../tensor.ts";
-import type { Value } from "../value.ts";
+import type { Recorder, Value } from "../value.ts";
 import type { Graph, GraphNode, Variable } from "./graph.ts";
 import { withOrigin } from "./origin.ts";
 
@@ -27,11 +27,22 @@ export function evaluateGraph(graph: Graph, inputs: readonly Value[]): Value[] {
   return graph.outputs.map((variable) => values[variable]);
 }
 
-/** Values of the variables that are there before the first node; constants move to the backend of the inputs. */
+/**
+ * Values of the variables that are there before the first node. Constants move to the backend of the inputs; where
+ * those are recorded in another graph, into that graph: what is computed of them alone stays an operation there.
+ */
 export function startingValues(graph: Graph, inputs: readonly Value[]): Value[] {
   if (inputs.length === 0) return [...graph.constants];
   const { backend } = inputs[0];
-  return [...inputs, ...graph.constants.map((tensor) => tensor.to(backend))];
+  let recorder: Recorder | null = null;
+  for (const input of inputs) recorder ??= input.recorder();
+  return [
+    ...inputs,
+    ...graph.constants.map((tensor) => {
+      const moved = tensor.to(backend);
+      return recorder === null ? moved : recorder.lift(moved);
+    }),
+  ];
 }
 
 /** Binds a node of a graph to values of its inputs. */
@@ -92,7 +103,7 @@ export class Executable {
           handedOver.add(variable);
           return values[variable];
         }
-        return sharing(values[variable]);
+        return values[variable].sharing();
       });
     });
   }
@@ -111,9 +122,11 @@ export class Executable {
     if (kernel === undefined)
       return (values) => {
         const inputs = gather(values);
-        const outputs = tidy(() => bindNode(node, values));
-        return outputs.map((output) =>
-          inputs.includes(output as Tensor) ? sharing(output as Tensor) : (output as Tensor),
+        return tidy(() =>
+          bindNode(node, values).map((output) => {
+            const tensor = output.concrete();
+            return inputs.includes(tensor) ? tensor.sharing() : tensor;
+          }),
         );
       };
     const aval = graph.avals[node.outputs[0]];
@@ -126,10 +139,6 @@ export class Executable {
       return output;
     };
   }
-}
-
-function sharing(tensor: Tensor): Tensor {
-  return new Tensor(tensor.aval, tensor.backend, tensor.buffer, tensor.lease);
 }
 
 /** For each node, the variables defined by nodes that are used for the last time there, or never. */

@@ -111,6 +111,10 @@ export class StageTrace implements Recorder {
     return found;
   }
 
+  lift(tensor: Tensor): Value {
+    return new GraphVariable(this, tensor.aval, this.draftOf(tensor, this.name));
+  }
+
   /** The variable that a value is in this graph; one of another level becomes a constant or a captured input. */
   draftOf(value: Value, who: string): Draft {
     if (value.level === this.level) {
