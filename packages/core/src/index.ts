@@ -1,4 +1,5 @@
 import "./ops/methods.ts";
+import "./graph/methods.ts";
 
 export * from "./arguments.ts";
 export * from "./aval.ts";
@@ -26,6 +27,7 @@ export * from "./graph/differentiate.ts";
 export { sameStructure, structuralHash } from "./graph/hash.ts";
 export { type JitOptions, type JitStats, type Jitted, jit } from "./jit.ts";
 export { optimize } from "./passes/optimize.ts";
+export { checkpointed } from "./control/checkpointed.ts";
 export { type SwitchParams, cond, switchCase, switchPrimitive } from "./control/cond.ts";
 export {
   type LoopParams,
@@ -49,17 +51,34 @@ export {
 export { whileLoop } from "./control/while-loop.ts";
 export { type CallParams, call } from "./primitives/call.ts";
 export { evaluateGraph, executableOf, lastUses, runGraph } from "./graph/evaluate.ts";
+export { type Family, familyOf } from "./graph/family.ts";
 export * from "./graph/graph.ts";
+export {
+  type AvalJSON,
+  type ConstantJSON,
+  type GraphFromJSONOptions,
+  type GraphJSON,
+  type JSONNumber,
+  type NodeJSON,
+  graphFromJSON,
+  graphJSONVersion,
+} from "./graph/json.ts";
+export { namedGraphs, numberText, plainParamsText, shapeText, shortLine } from "./graph/literal.ts";
+export type { GraphMethods } from "./graph/methods.ts";
+export type { GraphTextOptions } from "./graph/text.ts";
+export { type GraphView, type GraphViewOptions, registerGraphView } from "./graph/view.ts";
 export { Origin, followOrigins, originNow, withOrigin } from "./graph/origin.ts";
 export {
   GraphVariable,
   type Recorded,
   type Stageable,
   StageTrace,
+  abstractLeaf,
   graphOf,
   recordGraph,
   stage,
 } from "./graph/stage.ts";
+export { requireLinear, transposeGraph } from "./graph/transpose.ts";
 export { withoutDeadCode } from "./passes/dead-code.ts";
 
 export * from "./ops/contraction.ts";
@@ -74,6 +93,10 @@ export * from "./primitives/cast.ts";
 export * from "./primitives/comparison.ts";
 export * from "./primitives/selection.ts";
 export * from "./primitives/unary.ts";
+export * from "./random/distributions.ts";
+export { type HostArray, type HostKernel, hostKernels } from "./random/host.ts";
+export { foldIn, randomKey, splitKey } from "./random/keys.ts";
+export { threefry2x32 } from "./random/threefry.ts";
 export { dotGeneral, type DotParams } from "./primitives/contraction.ts";
 export {
   type ConvTransposeParams,

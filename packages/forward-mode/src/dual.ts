@@ -11,6 +11,7 @@ import {
   Tracer,
   type Value,
   bind,
+  bindMultiple,
   nextLevel,
   pushforward,
   pushforwardMultiple,
@@ -66,7 +67,11 @@ export class ForwardTrace implements Trace {
   processMultiple(primitive: Primitive, inputs: readonly Value[], params: Params): Value[] {
     const [primals, tangents] = this.split(primitive, inputs);
     const found = pushforwardMultiple(primitive, primals, tangents, params);
-    return found.outputs.map((primal, i) => {
+    // Where the tangents are recorded and the primals are not, these are to be computed, not recorded with them.
+    const outputs = isRecordedAlone(tangents, primals)
+      ? bindMultiple(primitive, primals, params)
+      : found.outputs;
+    return outputs.map((primal, i) => {
       const tangent = found.tangents[i];
       return tangent === null || !primal.aval.floating ? primal : new Dual(this, primal, tangent);
     });
@@ -90,4 +95,13 @@ export class ForwardTrace implements Trace {
     }
     return [primals, tangents];
   }
+}
+
+/** Whether a tangent is part of a graph that is being recorded and that no primal is part of. */
+function isRecordedAlone(tangents: readonly (Value | null)[], primals: readonly Value[]): boolean {
+  const recorders = primals.map((primal) => primal.recorder());
+  return tangents.some((tangent) => {
+    const recorder = tangent?.recorder() ?? null;
+    return recorder !== null && !recorders.includes(recorder);
+  });
 }

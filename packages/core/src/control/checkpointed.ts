@@ -1,0 +1,20 @@
+/** A traced function as one call, of which reverse mode keeps what a policy says. */
+import type { Lifted } from "../arguments.ts";
+import type { SavePolicy } from "../graph/differentiate.ts";
+import { call } from "../primitives/call.ts";
+import type { LiftableArguments } from "../tree.ts";
+import { backendOf, flatten, nestedGraph, unflatten } from "./nested.ts";
+
+/** For `checkpoint`: f traced at each call, with what it closes over as inputs of its own. */
+export function checkpointed<A extends readonly unknown[], R>(
+  f: (...args: A) => R,
+  save: SavePolicy,
+): (...args: LiftableArguments<A>) => Lifted<R> {
+  return (...args) => {
+    const { values, tree: lifted } = flatten("checkpoint", args, "arguments");
+    if (values.length === 0) return f(...(args as unknown as A)) as Lifted<R>;
+    const backend = backendOf(values);
+    const { graph, captured, tree } = nestedGraph("checkpoint", f, lifted as unknown[], backend);
+    return unflatten(tree, call([...captured, ...values], { graph, save })) as Lifted<R>;
+  };
+}
