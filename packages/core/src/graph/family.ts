@@ -14,7 +14,16 @@ export type Family =
   | "discrete"
   | "control";
 
-const reductions = new Set(["sum", "prod", "max", "min", "cumsum", "cumprod", "logSumExp", "norm"]);
+const reductions = new Set([
+  "sum",
+  "prod",
+  "reduceMax",
+  "reduceMin",
+  "logSumExp",
+  "cumsum",
+  "maxPool2d",
+  "avgPool2d",
+]);
 
 /** The family of a primitive, from its record; of those that are not elementwise, reductions go by their names. */
 export function familyOf(primitive: Primitive, params: Params): Family {

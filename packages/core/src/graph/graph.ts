@@ -2,6 +2,7 @@
 import type { Aval } from "../aval.ts";
 import type { Params, Primitive } from "../primitive.ts";
 import type { Tensor } from "../tensor.ts";
+import type { GraphMethods } from "./methods.ts";
 import type { Origin } from "./origin.ts";
 
 /**
@@ -25,6 +26,7 @@ export interface GraphNode {
  * A traced function: immutable, typed and without side effects. A pass makes a new graph of it with a `GraphBuilder`,
  * a transformation by evaluating it on its own values.
  */
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the interface below is filled at load time
 export class Graph {
   /** Abstract values of the inputs. */
   readonly inputs: readonly Aval[];
@@ -71,6 +73,10 @@ export class Graph {
     return this.constants[variable - this.inputs.length];
   }
 }
+
+// The views of a graph, which methods.ts defines.
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging, typescript/no-empty-object-type -- as above
+export interface Graph extends GraphMethods {}
 
 /** Graphs nested in the parameters of a primitive (the body of a loop, the branches of a condition). */
 export function nestedGraphs(params: Params): Graph[] {

@@ -161,7 +161,8 @@ function readNode(json: unknown, backend: Backend, path: string): { node: GraphN
     primitive,
     inputs: variables(inputs, `${path}.inputs`),
     outputs: variables(outputs, `${path}.outputs`),
-    params: params === undefined ? {} : record(readParam(params, backend, `${path}.params`), `${path}.params`),
+    params:
+      params === undefined ? {} : record(readParam(params, backend, `${path}.params`), `${path}.params`),
     origin: typeof line === "string" ? Origin.ofLine(line) : null,
   };
   return {

@@ -62,9 +62,7 @@ export function namedGraphs(params: object): { readonly name: string; readonly g
   return Object.entries(params as Record<string, unknown>).flatMap(([key, value]) => {
     if (value instanceof Graph) return [{ name: key, graph: value }];
     if (!Array.isArray(value)) return [];
-    return value.flatMap((item, i) =>
-      item instanceof Graph ? [{ name: `${key}[${i}]`, graph: item }] : [],
-    );
+    return value.flatMap((item, i) => (item instanceof Graph ? [{ name: `${key}[${i}]`, graph: item }] : []));
   });
 }
 

@@ -221,7 +221,7 @@ export function abstractLeaf(who: string, leaf: unknown, path: string): Aval | u
  * @example
  * ```ts
  * const graph = stage((x: Value) => x.sin().mul(2))(avalOf([3], "float64"));
- * console.log(showGraph(graph));
+ * console.log(graph.toString());
  * ```
  */
 export function stage<A extends readonly unknown[]>(

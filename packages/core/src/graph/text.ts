@@ -14,7 +14,7 @@ export interface GraphTextOptions {
  * line per node with its type and its source line, nested graphs indented under their node.
  */
 export function graphText(graph: Graph, options: GraphTextOptions = {}): string {
-  return [`graph ${signature(graph)} {`, ...body(graph, options), "}"].join("\n");
+  return [`graph${signature(graph)} {`, ...body(graph, options), "}"].join("\n");
 }
 
 function signature({ inputs }: Graph): string {
@@ -47,7 +47,7 @@ function nodeLines(graph: Graph, node: GraphNode, options: GraphTextOptions): st
   const line = options.lines === false ? undefined : node.origin?.line;
   const comment = line === undefined ? "" : `  # ${shortLine(line)}`;
   const nested = namedGraphs(node.params).flatMap(({ name, graph: inner }) => [
-    `    ${name} ${signature(inner)} {`,
+    `    ${name}${signature(inner)} {`,
     ...body(inner, options).map((text) => `    ${text}`),
     "    }",
   ]);
