@@ -11,6 +11,7 @@ import type {
 } from "@cotangent/core";
 import { contractions } from "./contraction.ts";
 import { elementwise } from "./elementwise.ts";
+import { host } from "./host.ts";
 import { indexing } from "./indexing.ts";
 import { reductions } from "./reduction.ts";
 import { shape } from "./shape.ts";
@@ -27,7 +28,7 @@ export class JsBackend implements Backend {
   readonly dtypes: readonly DType[] = ["float64", "float32", "int32", "bool"];
   readonly defaultDType: DType = "float64";
   readonly kernels: Map<string, Kernel> = new Map(
-    Object.entries({ ...elementwise, ...shape, ...reductions, ...contractions, ...indexing }),
+    Object.entries({ ...elementwise, ...shape, ...reductions, ...contractions, ...indexing, ...host }),
   );
   readonly multipleKernels: Map<string, MultipleKernel> = new Map();
   #buffers = 0;

@@ -31,6 +31,7 @@ import { contractions, maxPool2d } from "./contraction.ts";
 import { elementwise, runExpression } from "./elementwise.ts";
 import { glslExpressions } from "./glsl.ts";
 import { heldDType, largestExactInteger } from "./held.ts";
+import { host } from "./host.ts";
 import { indexing } from "./indexing.ts";
 import { ofNothing, reductions } from "./reduction.ts";
 import { shape } from "./shape.ts";
@@ -70,6 +71,7 @@ export class TfjsBackend implements Backend {
       ...reductions,
       ...contractions,
       ...indexing,
+      ...host,
       maxPool2d: maxPool2d(maximum),
     };
     this.kernels = new Map(Object.entries(all).map(([name, kernel]) => [name, this.#guarded(name, kernel)]));
