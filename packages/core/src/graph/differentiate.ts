@@ -58,11 +58,32 @@ export function pushGraph(
   };
 }
 
+/** Looks on while `pullGraph` sweeps over a graph, forward and back. */
+export interface SweepObserver {
+  /** A node has been computed. */
+  readonly computed?: (node: number, inputs: readonly Value[], outputs: readonly Value[]) => void;
+  /** The adjoints of a node's outputs are whole, and are about to be pulled back through it; null is zero. */
+  readonly reached?: (node: number, adjoints: readonly (Value | null)[]) => void;
+  /** A term has come to the adjoint of a variable: along input `index` of a node, or from an output (node null). */
+  readonly accumulated?: (
+    variable: Variable,
+    term: Value,
+    total: Value,
+    node: number | null,
+    index: number,
+  ) => void;
+}
+
 /**
  * The outputs of a graph, and the pullback from cotangents of its outputs to those of the wanted inputs. Null
  * cotangents are zeros. The pullback may be called again.
  */
-export function pullGraph(graph: Graph, inputs: readonly Value[], wanted: readonly boolean[]): Pullback {
+export function pullGraph(
+  graph: Graph,
+  inputs: readonly Value[],
+  wanted: readonly boolean[],
+  observer: SweepObserver = {},
+): Pullback {
   const values = startingValues(graph, inputs);
   const active: boolean[] = [...wanted, ...graph.constants.map(() => false)];
   const joint = new Map<number, Pullback>();
@@ -92,31 +113,40 @@ export function pullGraph(graph: Graph, inputs: readonly Value[], wanted: readon
         reached.forEach((isReached, i) => {
           if (isReached) requireReverseRule(primitive, i);
         });
+      observer.computed?.(
+        n,
+        node.inputs.map((variable) => values[variable]),
+        outputs,
+      );
     });
   });
   const pull = (cotangents: readonly (Value | null)[]): (Value | null)[] => {
     const adjoints = new Array<Value | null>(graph.avals.length).fill(null);
-    const accumulate = (variable: Variable, contribution: Value | null): void => {
-      if (contribution === null || !active[variable]) return;
+    const accumulate = (variable: Variable, term: Value | null, n: number | null, index: number): void => {
+      if (term === null || !active[variable]) return;
       const before = adjoints[variable];
-      adjoints[variable] = before === null ? contribution : before.add(contribution);
+      const total = before === null ? term : before.add(term);
+      adjoints[variable] = total;
+      observer.accumulated?.(variable, term, total, n, index);
     };
-    graph.outputs.forEach((variable, i) => accumulate(variable, cotangents[i]));
+    graph.outputs.forEach((variable, i) => accumulate(variable, cotangents[i], null, i));
     for (let n = graph.nodes.length - 1; n >= 0; n--) {
       const node = graph.nodes[n];
       const found = node.outputs.map((variable) => adjoints[variable]);
       if (found.every((adjoint) => adjoint === null)) continue;
       withOrigin(node.origin, () => {
+        observer.reached?.(n, found);
         const several = joint.get(n);
         if (several !== undefined) {
-          several.pull(found).forEach((contribution, i) => accumulate(node.inputs[i], contribution));
+          several.pull(found).forEach((term, i) => accumulate(node.inputs[i], term, n, i));
           return;
         }
         const primals = node.inputs.map((variable) => values[variable]);
         node.inputs.forEach((variable, i) => {
           if (!active[variable]) return;
           const output = values[node.outputs[0]];
-          accumulate(variable, pullback(node.primitive, primals, output, node.params, i, found[0] as Value));
+          const term = pullback(node.primitive, primals, output, node.params, i, found[0] as Value);
+          accumulate(variable, term, n, i);
         });
       });
       for (const variable of node.outputs) adjoints[variable] = null;
@@ -174,7 +204,8 @@ export type Recompute = (primitive: string) => boolean;
 /** What is kept of the forward run: all that the way back needs, nothing but the inputs, or the costly products. */
 export type SavePolicy = "everything" | "nothing" | "products";
 
-const recomputes: Record<SavePolicy, Recompute> = {
+/** What each policy computes again. */
+export const recomputes: Readonly<Record<SavePolicy, Recompute>> = {
   // A broadcast or a reshape of what is kept costs nothing to make again.
   everything: (name) => name === "broadcastTo" || name === "reshape",
   nothing: () => true,
