@@ -168,4 +168,5 @@ export const elementwise: Record<string, Kernel> = {
   clamp,
   convert,
   stopGradient: same,
+  straightThrough: same,
 };

@@ -161,6 +161,7 @@ const convert: Kernel = (inputs, output) => {
 export const elementwise: Readonly<Record<string, Kernel>> = {
   ...Object.fromEntries(Object.keys(glslExpressions).map((name) => [name, elementwiseKernel(name)])),
   stopGradient: ([x]) => x.buffer,
+  straightThrough: ([hard]) => hard.buffer,
   broadcastTo: ([x], output, params) =>
     sameShape(x.shape, output.shape) ? x.buffer : elementwiseKernel("broadcastTo")([x], output, params),
   clamp,

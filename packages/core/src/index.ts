@@ -88,6 +88,7 @@ export * from "./ops/image.ts";
 export * from "./ops/indexing.ts";
 export * from "./ops/reduction.ts";
 export * from "./ops/shape.ts";
+export { straightThrough } from "./ops/straight-through.ts";
 export * from "./primitives/binary.ts";
 export * from "./primitives/cast.ts";
 export * from "./primitives/comparison.ts";

@@ -6,7 +6,7 @@ import { kinkFailure } from "./kinks.ts";
 import { type Law, differences, laws } from "./laws.ts";
 import { fails } from "./outcome.ts";
 import { drawProgram } from "./programs.ts";
-import { type Setting, type Subject, cutOf, subjectOf } from "./subject.ts";
+import { type Setting, type Subject, cutOf, isSurrogate, subjectOf } from "./subject.ts";
 
 export interface CheckOptions {
   /** Samples per law. */
@@ -112,9 +112,6 @@ function judged(law: Law, subject: Subject, setting: Setting, draw: RecordedDraw
   }
 }
 
-/** Primitives whose derivative is not that of their values, on purpose, and which laws that concerns. */
-const deliberate: ReadonlyMap<string, readonly Law[]> = new Map([["stopGradient", [differences]]]);
-
 /** Judges one law for one primitive on samples that the primitive itself says are smooth. */
 export function checkPrimitive(
   primitive: Primitive,
@@ -122,9 +119,13 @@ export function checkPrimitive(
   setting: Setting,
   options: CheckOptions = {},
 ): Report {
-  if (deliberate.get(primitive.name)?.includes(law)) {
+  if (law === differences && isSurrogate(primitive)) {
     const { samples = defaultSamples, seed = defaultSeed() } = options;
-    const tally = { judged: 0, classed: { "cut on purpose": samples }, missed: 0 };
+    const tally = {
+      judged: 0,
+      classed: { "not the derivative of its values, on purpose": samples },
+      missed: 0,
+    };
     return reportOf(primitive.name, law.name, setting, tally, seed, undefined);
   }
   const report = check(

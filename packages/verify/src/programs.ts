@@ -21,7 +21,7 @@ import {
 import { jvp } from "@cotangent/forward-mode";
 import { type HostInput, type RecordedDraw, defaultMargin, showTensor } from "./draw.ts";
 import { largest, numbersOf } from "./numbers.ts";
-import { type Subject, cutOf, upload } from "./subject.ts";
+import { type Subject, cutOf, isSurrogate, upload } from "./subject.ts";
 
 /** One step: a primitive applied to earlier nodes, each as it is or moved to where the primitive is smooth, or to constants. */
 interface Step {
@@ -78,10 +78,11 @@ const room = 0.01;
 /** The most sensitive node that a step takes as it is. */
 const mostSensitive = 4;
 
-/** Primitives that a smooth program may use: with a derivative and one output. */
+/** Primitives that a smooth program may use: with a derivative of their own and one output. */
 function usable(): Primitive[] {
   return [...primitives().values()].filter(
-    (primitive) => cutOf(primitive) === undefined && primitive.rules.form !== "multiple",
+    (primitive) =>
+      cutOf(primitive) === undefined && primitive.rules.form !== "multiple" && !isSurrogate(primitive),
   );
 }
 

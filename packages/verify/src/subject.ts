@@ -43,6 +43,13 @@ export function cutOf({ rules }: Primitive): Cut | undefined {
   return Object.values(rules.vjp).every((rule) => typeof rule !== "function") ? "refused" : undefined;
 }
 
+/** Primitives whose derivative is not that of their values, on purpose. */
+const surrogates: ReadonlySet<string> = new Set(["stopGradient", "straightThrough"]);
+
+export function isSurrogate({ name }: Primitive): boolean {
+  return surrogates.has(name);
+}
+
 /** Whether an input has a derivative, so that a subject may differentiate with respect to it. */
 function isDifferentiated({ primitive: { rules, args, variadic }, inputs }: Call, i: number): boolean {
   if (!isFloating(inputs[i].dtype)) return false;

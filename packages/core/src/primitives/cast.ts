@@ -1,8 +1,11 @@
 /** Changes of dtype, and the open cut of a gradient. */
+import { sameShape } from "../aval.ts";
 import { bind } from "../bind.ts";
 import type { DType } from "../dtype.ts";
+import { DTypeError, ShapeError, fail } from "../errors.ts";
 import { type Operand, lift } from "../operand.ts";
-import { discrete, linear } from "../define/general.ts";
+import { type Op, discrete, linear, primitive } from "../define/general.ts";
+import { type NoParams, nonDifferentiable } from "../primitive.ts";
 import { argument } from "../sampling.ts";
 import type { Value } from "../value.ts";
 
@@ -34,4 +37,37 @@ export const stopGradient: (x: Operand) => Value = discrete("stopGradient", {
   shape: ([x]) => x,
   cost: () => 0,
   sample: (draw) => ({ inputs: [argument(draw.shape())], params: {} }),
+});
+
+/** The value of `hard` with the derivative of `soft`: a surrogate, which ops/straight-through.ts gives to the user. */
+export const straight: Op<readonly ["hard", "soft"], NoParams> = primitive("straightThrough", {
+  args: ["hard", "soft"],
+  residuals: {},
+  elementwise: true,
+  shape: ([hard, soft]) => {
+    if (!sameShape(hard.shape, soft.shape) || hard.dtype !== soft.dtype) {
+      fail(
+        hard.dtype === soft.dtype ? ShapeError : DTypeError,
+        `straightThrough: the hard function gives ${hard}, the soft one ${soft}. They must give the same shape and dtype.`,
+      );
+    }
+    return hard;
+  },
+  jvp: { hard: nonDifferentiable("its derivative is that of the soft function"), soft: (tangent) => tangent },
+  vjp: {
+    hard: nonDifferentiable("its derivative is that of the soft function"),
+    soft: (cotangent) => cotangent,
+  },
+  cost: () => 0,
+  sample: (draw) => {
+    const shape = draw.shape();
+    return { inputs: [argument(shape), argument(shape)], params: {} };
+  },
+  batch: ([hard, soft], [isHardBatched, isSoftBatched]) => {
+    const [count] = isHardBatched ? hard.shape : soft.shape;
+    return straight(
+      isHardBatched ? hard : hard.broadcastTo([count, ...hard.shape]),
+      isSoftBatched ? soft : soft.broadcastTo([count, ...soft.shape]),
+    );
+  },
 });
