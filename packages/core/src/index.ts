@@ -27,6 +27,23 @@ export * from "./graph/differentiate.ts";
 export { sameStructure, structuralHash } from "./graph/hash.ts";
 export { type JitOptions, type JitStats, type Jitted, jit } from "./jit.ts";
 export { optimize } from "./passes/optimize.ts";
+export { type CustomFunction, type CustomParams, customCall } from "./custom/custom-call.ts";
+export {
+  type CustomJvp,
+  type CustomRules,
+  type CustomVjp,
+  custom,
+  customJvp,
+  customVjp,
+} from "./custom/custom-rules.ts";
+export {
+  type FixedPointOptions,
+  type LinearSolver,
+  type RootOptions,
+  customLinearSolve,
+  customRoot,
+  fixedPoint,
+} from "./custom/implicit.ts";
 export { checkpointed } from "./control/checkpointed.ts";
 export { type SwitchParams, cond, switchCase, switchPrimitive } from "./control/cond.ts";
 export {

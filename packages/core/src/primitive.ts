@@ -1,5 +1,6 @@
 /** The record of a primitive, and the registry of all of them. The functions that state one are in define/. */
 import type { Aval } from "./aval.ts";
+import type { Backend } from "./backend.ts";
 import { CotangentError, fail } from "./errors.ts";
 import type { Draw, Sample } from "./sampling.ts";
 import type { Tensor } from "./tensor.ts";
@@ -101,6 +102,8 @@ export interface MultipleRules {
    * others that it makes.
    */
   readonly evaluate: ((inputs: readonly Tensor[], params: Params) => Tensor[]) | undefined;
+  /** The parameters as a graph can hold them, where they hold functions. */
+  readonly traced: ((avals: readonly Aval[], params: Params, backend: Backend) => Params) | undefined;
   readonly jvp: (
     inputs: readonly Value[],
     tangents: readonly (Value | null)[],

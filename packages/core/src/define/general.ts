@@ -1,5 +1,6 @@
 /** Primitives from their transposes or from rules written out, and what has several outputs or no derivative. */
 import type { Aval } from "../aval.ts";
+import type { Backend } from "../backend.ts";
 import { bind, bindMultiple } from "../bind.ts";
 import { CotangentError, fail } from "../errors.ts";
 import { type Operand, lift } from "../operand.ts";
@@ -225,6 +226,7 @@ export function runningPrimitive<P extends Params>(
     readonly shapes: (avals: readonly Aval[], params: P) => Aval[];
     readonly cost: (inputs: readonly Aval[], params: P) => number;
     readonly evaluate?: (inputs: readonly Tensor[], params: P) => Tensor[];
+    readonly traced?: (avals: readonly Aval[], params: P, backend: Backend) => P;
     readonly jvp: (
       inputs: readonly Value[],
       tangents: readonly (Value | null)[],
@@ -233,12 +235,12 @@ export function runningPrimitive<P extends Params>(
     readonly vjp: (inputs: readonly Value[], wanted: readonly boolean[], params: P) => Pullback;
   },
 ): MultipleOp<P> {
-  const { shapes, jvp, vjp, evaluate, cost, ...facts } = spec;
+  const { shapes, jvp, vjp, evaluate, traced, cost, ...facts } = spec;
   const primitive = register<P>({
     ...facts,
     name,
     cost: (inputs, _, params) => cost(inputs, params),
-    rules: { form: "multiple", shapes, evaluate, jvp, vjp } as unknown as Rules,
+    rules: { form: "multiple", shapes, evaluate, traced, jvp, vjp } as unknown as Rules,
     residuals: spec.args.map(() => 0),
     infer: () => fail(CotangentError, `${name} has several outputs; bind it with bindMultiple.`),
   });

@@ -89,11 +89,10 @@ export class StageTrace implements Recorder {
     if (rules.form !== "multiple")
       fail(CotangentError, `${primitive.name} has one output; bind it with bind.`);
     const drafts = inputs.map((input) => this.draftOf(input, primitive.name));
-    const avals = rules.shapes(
-      inputs.map((input) => input.aval),
-      params,
-    );
-    const outputs = this.builder.node(primitive, drafts, params, avals, originNow());
+    const inputAvals = inputs.map((input) => input.aval);
+    const own = rules.traced === undefined ? params : rules.traced(inputAvals, params, this.backend);
+    const avals = rules.shapes(inputAvals, own);
+    const outputs = this.builder.node(primitive, drafts, own, avals, originNow());
     return avals.map((aval, i) => new GraphVariable(this, aval, outputs[i]));
   }
 
