@@ -138,6 +138,7 @@ export const customCall: MultipleOp<CustomParams> = runningPrimitive<CustomParam
       (...tangents) => [...jvp(inputs, tangents).tangents],
       floating(inputs.map((input) => input.aval)),
       inputs[0].backend,
+      "scalars",
     );
     const linear = graph.inputs.map((_, i) => i < graph.inputs.length - captured.length);
     requireLinear(graph, linear);

@@ -55,6 +55,9 @@ export class GraphVariable extends Tracer {
   }
 }
 
+/** What a graph keeps of what its function closed over: all tensors, or scalars alone, the others being captured. */
+export type Closing = "tensors" | "scalars";
+
 /** One recording of a graph. */
 export class StageTrace implements Recorder {
   readonly level: number = nextLevel();
@@ -62,14 +65,16 @@ export class StageTrace implements Recorder {
   readonly backend: Backend;
   open = true;
   readonly builder: GraphBuilder = new GraphBuilder([]);
-  /** Traced values of outer transformations that the function closed over: inputs of the graph after the arguments. */
+  /** Values that the function closed over and the graph does not keep: inputs of the graph after the arguments. */
   readonly captured: Value[] = [];
+  private readonly closing: Closing;
   private readonly known = new Map<Value, Draft>();
   private readonly constants = new Map<string, Value>();
 
-  constructor(name: string, backend: Backend) {
+  constructor(name: string, backend: Backend, closing: Closing = "tensors") {
     this.name = name;
     this.backend = backend;
+    this.closing = closing;
   }
 
   /** A new input of the graph. */
@@ -122,26 +127,31 @@ export class StageTrace implements Recorder {
     }
     let draft = this.known.get(value);
     if (draft === undefined) {
-      draft = value.level === 0 ? this.close(value as Tensor, who) : this.capture(value);
+      const isKept = value.level === 0 && (this.closing === "tensors" || value.rank === 0);
+      draft = isKept ? this.close(value as Tensor, who) : this.capture(value, who);
       this.known.set(value, draft);
     }
     return draft;
   }
 
-  private capture(value: Value): Draft {
+  private capture(value: Value, who: string): Draft {
+    this.requireBackend(value, who);
     this.captured.push(value);
     return this.builder.input(value.aval);
   }
 
   private close(tensor: Tensor, who: string): Draft {
-    if (tensor.backend !== this.backend) {
-      fail(
-        BackendError,
-        `${who}: a tensor ${tensor.aval} on backend ${tensor.backend.name} is used in a function that is traced for ` +
-          `backend ${this.backend.name}. Move it: x.to(backend).`,
-      );
-    }
+    this.requireBackend(tensor, who);
     return this.builder.constant(retained(tensor));
+  }
+
+  private requireBackend({ aval, backend }: Value, who: string): void {
+    if (backend === this.backend) return;
+    fail(
+      BackendError,
+      `${who}: a value ${aval} on backend ${backend.name} is used in a function that is traced for backend ` +
+        `${this.backend.name}. Move it: x.to(backend).`,
+    );
   }
 }
 
@@ -160,11 +170,12 @@ export function recordGraph(
   f: (...inputs: Value[]) => unknown,
   avals: readonly Aval[],
   backend: Backend,
+  closing: Closing = "tensors",
 ): Recorded {
-  const trace = new StageTrace(who, backend);
+  const trace = new StageTrace(who, backend, closing);
   const inputs = avals.map((aval) => trace.input(aval));
   try {
-    // Tensors that the function makes on the way are freed, those that the graph keeps it has retained.
+    // Tensors that the function makes on the way are freed, but for those in what it captured; the graph retains its own.
     const found: { graph?: Graph; tree?: unknown } = {};
     tidy(() =>
       followOrigins(() => {
@@ -175,6 +186,7 @@ export function recordGraph(
         );
         let next = 0;
         found.tree = mapTree(output, () => next++);
+        return trace.captured;
       }),
     );
     return { graph: found.graph as Graph, captured: trace.captured, tree: found.tree };
