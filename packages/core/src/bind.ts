@@ -102,6 +102,11 @@ function evaluateMultiple(primitive: Primitive, inputs: readonly Tensor[], param
   return outputs;
 }
 
+/** Whether anybody is told of evaluations. */
+export function isObserved(): boolean {
+  return observer !== null;
+}
+
 /** Tells the observers, if there are any, of an evaluation that did not come through `bind`. */
 export function notify(
   primitive: Primitive,

@@ -5,6 +5,7 @@ export * from "./arguments.ts";
 export * from "./aval.ts";
 export * from "./backend.ts";
 export * from "./bind.ts";
+export { type DebugNansOptions, NonFiniteError, debugNans } from "./debug-nans.ts";
 export * from "./define/elementwise.ts";
 export * from "./define/general.ts";
 export * from "./dtype.ts";

@@ -211,7 +211,7 @@ export class Tape implements Trace {
         const node = this.nodes[i];
         if (node.primitive === null) continue;
         if (node.origin === null) pullNode(node, node.primitive);
-        else withOrigin(node.origin, () => pullNode(node, node.primitive as Primitive));
+        else withOrigin(node.origin.back, () => pullNode(node, node.primitive as Primitive));
         if (!node.wanted) node.adjoint = null;
         if (free) node.free();
       }

@@ -134,7 +134,7 @@ export function pullGraph(
       const node = graph.nodes[n];
       const found = node.outputs.map((variable) => adjoints[variable]);
       if (found.every((adjoint) => adjoint === null)) continue;
-      withOrigin(node.origin, () => {
+      withOrigin(node.origin && node.origin.back, () => {
         observer.reached?.(n, found);
         const several = joint.get(n);
         if (several !== undefined) {

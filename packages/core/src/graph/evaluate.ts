@@ -1,6 +1,6 @@
 /** Running a graph: on tensors, node by node with exact liveness; on traced values, by binding each node again. */
 import type { Backend } from "../backend.ts";
-import { bind, bindMultiple, notify, sharedLease } from "../bind.ts";
+import { bind, bindMultiple, isObserved, notify, sharedLease } from "../bind.ts";
 import { CotangentError, fail } from "../errors.ts";
 import { enterScope, tidy, unowned } from "../memory.ts";
 import { Tensor } from "../tensor.ts";
@@ -135,7 +135,7 @@ export class Executable {
       const buffer = kernel(inputs, aval, params);
       const lease = typeof buffer === "number" ? null : sharedLease(buffer, inputs[0]);
       const output = new Tensor(aval, backend, buffer, lease);
-      notify(primitive, inputs, [output], params);
+      if (isObserved()) withOrigin(node.origin, () => notify(primitive, inputs, [output], params));
       return output;
     };
   }

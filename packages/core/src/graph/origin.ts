@@ -1,32 +1,56 @@
 /** Where in the user's program an operation comes from, for graphs, their views, and messages. */
 import { currentStack, userFrame } from "../errors.ts";
 
-/** A place in the user's program. Finding the line in a stack is slow, so it is done when first asked for. */
-export class Origin {
+/** The line of a stack, found when first asked for, which is slow. */
+class Place {
   #stack: Error | null;
   #line: string | undefined;
 
-  private constructor(stack: Error | null, line: string | undefined) {
+  constructor(stack: Error | null, line: string | undefined) {
     this.#stack = stack;
     this.#line = line;
   }
 
-  /** The place that is being executed now. */
-  static here(): Origin {
-    return new Origin(currentStack(), undefined);
-  }
-
-  static ofLine(line: string): Origin {
-    return new Origin(null, line);
-  }
-
-  /** `file:line:column`, or undefined where the stack shows no line outside Cotangent. */
   get line(): string | undefined {
     if (this.#stack !== null) {
       this.#line = userFrame(this.#stack.stack ?? "");
       this.#stack = null;
     }
     return this.#line;
+  }
+}
+
+/** Where an operation comes from: a place in the user's program, and which way through it. */
+export class Origin {
+  readonly #place: Place;
+  #back: Origin | null = null;
+  /** Whether the operation belongs to the way back, from the cotangents of what stands at that place. */
+  readonly backward: boolean;
+
+  private constructor(place: Place, backward: boolean) {
+    this.#place = place;
+    this.backward = backward;
+  }
+
+  /** The place that is being executed now. */
+  static here(): Origin {
+    return new Origin(new Place(currentStack(), undefined), false);
+  }
+
+  static ofLine(line: string, backward = false): Origin {
+    return new Origin(new Place(null, line), backward);
+  }
+
+  /** The way back through the same place. */
+  get back(): Origin {
+    if (this.backward) return this;
+    this.#back ??= new Origin(this.#place, true);
+    return this.#back;
+  }
+
+  /** `file:line:column`, or undefined where the stack shows no line outside Cotangent. */
+  get line(): string | undefined {
+    return this.#place.line;
   }
 }
 
