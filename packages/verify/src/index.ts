@@ -11,16 +11,7 @@ export {
   isDifferentiable,
 } from "./check.ts";
 export { type Call, type HostInput, RecordedDraw, drawCall, showCall } from "./draw.ts";
-export {
-  type Law,
-  adjoint,
-  differences,
-  laws,
-  linearity,
-  memory,
-  sameAsReference,
-  secondOrder,
-} from "./laws.ts";
+export { type Law, adjoint, differences, linearity, memory, sameAsReference, secondOrder } from "./laws.ts";
 export { cut } from "./cut.ts";
 export { type Estimate, derivativeByDifferences } from "./numbers.ts";
 export type { Outcome } from "./outcome.ts";
@@ -28,3 +19,5 @@ export { roundingSpread } from "./rounding.ts";
 export { drawProgram, fit } from "./programs.ts";
 export { taylor } from "./taylor.ts";
 export { type Cut, type Setting, type Subject, cutOf, subjectOf } from "./subject.ts";
+export { laws } from "./every-law.ts";
+export { staged, transposed } from "./strategies.ts";

@@ -6,7 +6,6 @@
 import { type Backend, type Value, observe, sameShape, tidy } from "@cotangent/core";
 import { jvp } from "@cotangent/forward-mode";
 import { grad } from "@cotangent/reverse-mode";
-import { cut } from "./cut.ts";
 import type { RecordedDraw } from "./draw.ts";
 import { type Numbers, derivativeByDifferences, distance, dot, largest, norm, numbersOf } from "./numbers.ts";
 import { type Outcome, fails, holds, inapplicable, showNumbers, unjudged, weigh } from "./outcome.ts";
@@ -385,14 +384,3 @@ export const memory: Law = {
     );
   },
 };
-
-/** All laws, in the order in which a failure says most. */
-export const laws: readonly Law[] = [
-  adjoint,
-  linearity,
-  differences,
-  secondOrder,
-  cut,
-  sameAsReference,
-  memory,
-];

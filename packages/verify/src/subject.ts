@@ -116,7 +116,7 @@ export function directions(values: readonly Value[], numbers: Float64Array): Val
 /** A subject on a backend: its inputs as tensors, and the derivatives in lists. */
 export class Instance {
   readonly inputs: readonly Value[];
-  readonly #constants: readonly Value[];
+  readonly constants: readonly Value[];
   readonly #subject: Subject;
   /** Primitives evaluated so far: what rounding errors grow with. */
   evaluations = 0;
@@ -124,7 +124,7 @@ export class Instance {
   constructor(subject: Subject, backend: Backend, dtype: FloatDType) {
     this.#subject = subject;
     this.inputs = subject.point.map((input) => upload(input, backend, dtype));
-    this.#constants = subject.constants.map((input) => upload(input, backend, dtype));
+    this.constants = subject.constants.map((input) => upload(input, backend, dtype));
   }
 
   /** The same subject in float64 on another backend, at the very point at which this one stands after rounding. */
@@ -135,12 +135,17 @@ export class Instance {
     const subject = {
       ...this.#subject,
       point: exact(point, this.inputs),
-      constants: exact(constants, this.#constants),
+      constants: exact(constants, this.constants),
     };
     return new Instance(subject, backend, "float64");
   }
 
-  readonly apply = (...inputs: Value[]): Value[] => this.#subject.apply(inputs, this.#constants);
+  readonly apply = (...inputs: Value[]): Value[] => this.#subject.apply(inputs, this.constants);
+
+  /** The subject with other constants too. */
+  applyTo(inputs: readonly Value[], constants: readonly Value[]): Value[] {
+    return this.#subject.apply(inputs, constants);
+  }
 
   /** The outputs that have derivatives. */
   readonly smooth = (...inputs: Value[]): Value[] =>

@@ -1,0 +1,16 @@
+import { cut } from "./cut.ts";
+import { type Law, adjoint, differences, linearity, memory, sameAsReference, secondOrder } from "./laws.ts";
+import { staged, transposed } from "./strategies.ts";
+
+/** All laws, in the order in which a failure says most. */
+export const laws: readonly Law[] = [
+  adjoint,
+  linearity,
+  differences,
+  secondOrder,
+  cut,
+  transposed,
+  staged,
+  sameAsReference,
+  memory,
+];
