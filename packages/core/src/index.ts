@@ -24,6 +24,7 @@ export { type Recorder, Tracer, Value, nextLevel, refuseEscaped, type Trace } fr
 
 export * from "./graph/check.ts";
 export { graphFlops } from "./graph/cost.ts";
+export { type GraphCost, type GraphCostOptions, type RunCost, graphCost } from "./cost/graph-cost.ts";
 export * from "./graph/differentiate.ts";
 export { sameStructure, structuralHash } from "./graph/hash.ts";
 export { type JitOptions, type JitStats, type Jitted, jit } from "./jit.ts";

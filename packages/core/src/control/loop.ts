@@ -114,7 +114,7 @@ function conditionOf(
 }
 
 /** Which of a loop's inputs are constants, carry, rows: what kind each position has. */
-const kindOf = ({ constants, carries }: LoopParams, position: number): "constant" | "carry" | "row" =>
+export const kindOf = ({ constants, carries }: LoopParams, position: number): "constant" | "carry" | "row" =>
   position < constants ? "constant" : position < constants + carries ? "carry" : "row";
 
 interface PushedLoop {
@@ -229,21 +229,21 @@ function pushLoop(
 }
 
 /** What the body needs of its inputs on the way back, for a loop of which these inputs are wanted. */
-function pulledBody(
+export function pulledBody(
   params: LoopParams,
   wanted: readonly boolean[],
-  like: Value,
+  backend: Backend,
 ): { marks: boolean[]; pulled: Pulled } {
   const marks = params.body.inputs.map((aval, i) =>
     kindOf(params, i) === "carry" ? aval.floating : wanted[i],
   );
-  return { marks, pulled: pulledGraph(params.body, marks, "everything", like.backend) };
+  return { marks, pulled: pulledGraph(params.body, marks, "everything", backend) };
 }
 
 /** The VJP of a scan that saves everything: the forward scan gives the residuals of each step as rows. */
 function pullScan(inputs: readonly Value[], wanted: readonly boolean[], params: LoopParams): Pullback {
   const { body, constants, carries, reverse, length } = params;
-  const { marks, pulled } = pulledBody(params, wanted, inputs[0]);
+  const { marks, pulled } = pulledBody(params, wanted, inputs[0].backend);
   const { forward, backward, savedInputs, saved } = pulled;
   const savedCarries = savedInputs.filter((i) => kindOf(params, i) === "carry");
   // Outputs: carry, rows of results, rows of residuals, rows of the carry as each step found it.
@@ -361,7 +361,7 @@ function runPullback(values: readonly Tensor[], params: LoopPullbackParams): Ten
   const { wanted, constants, carries, reverse, condition } = params;
   const [inputs, given] = splitPullback(values, params) as [Tensor[], Tensor[]];
   const { backend } = inputs[0];
-  const { marks, pulled } = pulledBody(params, wanted, inputs[0]);
+  const { marks, pulled } = pulledBody(params, wanted, inputs[0].backend);
   const body = executableOf(
     optimize(withOutputs(params.body, params.body.outputs.slice(0, carries))),
     backend,

@@ -15,7 +15,7 @@ export function rowOf(array: Tensor, i: number): Tensor {
 }
 
 /** How many tensors one concatenation takes: backends bind each to a place of its own. */
-const atOnce = 256;
+export const atOnce = 256;
 
 /** Rows, which are freed, as one array. */
 export function stackRows(rows: readonly Tensor[], aval: Aval, backend: Backend): Tensor {
