@@ -75,10 +75,10 @@ export function userFrame(stack: string): string | undefined {
   return undefined;
 }
 
-/** A stack deep enough to reach the user's line; its text is made when read, which is the slow part. */
-export function currentStack(): Error {
+/** The stack of so many frames; its text is made when read, which is slow, but each frame costs when it is taken. */
+export function currentStack(frames: number): Error {
   const limit = Error.stackTraceLimit;
-  Error.stackTraceLimit = 40;
+  Error.stackTraceLimit = frames;
   const stack = new Error("");
   Error.stackTraceLimit = limit;
   return stack;
@@ -86,5 +86,5 @@ export function currentStack(): Error {
 
 /** The user's line at this moment; slow, so it is for graph recording and errors alone. */
 export function currentUserFrame(): string | undefined {
-  return userFrame(currentStack().stack ?? "");
+  return userFrame(currentStack(60).stack ?? "");
 }

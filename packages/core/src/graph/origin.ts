@@ -20,6 +20,9 @@ class Place {
   }
 }
 
+/** Frames between an operation and the user's line: those of op functions and of a few transformations. */
+const nearby = 20;
+
 /** Where an operation comes from: a place in the user's program, and which way through it. */
 export class Origin {
   readonly #place: Place;
@@ -34,7 +37,7 @@ export class Origin {
 
   /** The place that is being executed now. */
   static here(): Origin {
-    return new Origin(new Place(currentStack(), undefined), false);
+    return new Origin(new Place(currentStack(nearby), undefined), false);
   }
 
   static ofLine(line: string, backward = false): Origin {
