@@ -111,6 +111,7 @@ export { straightThrough } from "./ops/straight-through.ts";
 export * from "./primitives/binary.ts";
 export * from "./primitives/cast.ts";
 export * from "./primitives/comparison.ts";
+export { gammaQuantile, lgamma } from "./primitives/gamma.ts";
 export * from "./primitives/selection.ts";
 export * from "./primitives/unary.ts";
 export * from "./random/distributions.ts";

@@ -1,5 +1,6 @@
 /** Elementwise functions that are built of others. */
 import { type Operand, lift } from "../operand.ts";
+import { polygammaOf } from "../primitives/gamma.ts";
 import { where } from "../primitives/selection.ts";
 import type { Value } from "../value.ts";
 
@@ -18,6 +19,11 @@ export function sinc(x: Operand): Value {
       .mul(-1 / (2 * k * (2 * k + 1)))
       .add(1);
   return where(value.abs().lt(0.5), series, t.sin().div(t));
+}
+
+/** The derivative of log Γ(x), for positive x; NaN below 0. */
+export function digamma(x: Operand): Value {
+  return polygammaOf(x, { order: 0 });
 }
 
 /** -x log x, and 0 at 0: the terms of an entropy. */

@@ -8,6 +8,7 @@ import { type DType, type FloatDType, isFloating } from "../dtype.ts";
 import { DTypeError, ShapeError, fail } from "../errors.ts";
 import { type Operand, lift } from "../operand.ts";
 import { argmax } from "../ops/reduction.ts";
+import { gammaQuantile } from "../primitives/gamma.ts";
 import { randomUniform } from "../primitives/random.ts";
 import { Value } from "../value.ts";
 import { axesOfKeys, twoKeys } from "./keys.ts";
@@ -111,8 +112,11 @@ export interface GumbelOptions {
   readonly dtype?: FloatDType;
 }
 
-/** Half of the smallest step of uniform numbers. */
+/** Half of the smallest step of uniform numbers: it stands for 0, from which some distributions have no draw. */
 const halfStep: Readonly<Record<FloatDType, number>> = { float64: 2 ** -54, float32: 2 ** -25 };
+
+const positiveUniform = (key: Value, plan: Plan): Value =>
+  randomUniform(key, plan).maximum(halfStep[plan.dtype]);
 
 /**
  * Numbers of the standard Gumbel distribution, location - scale log(-log u), differentiable in both: the largest of
@@ -125,10 +129,22 @@ export function gumbel(key: Value, shape?: Shape, options: GumbelOptions = {}): 
   const { location, scale } = options;
   const given = [location, scale].filter((parameter) => parameter !== undefined);
   const plan = planOf("gumbel", key, given, shape, options.dtype);
-  const positive = randomUniform(key, plan).maximum(halfStep[plan.dtype]);
-  const standard = positive.neg().log1p().neg().log().neg();
+  const standard = positiveUniform(key, plan).neg().log1p().neg().log().neg();
   const scaled = scale === undefined ? standard : standard.mul(scale);
   return location === undefined ? scaled : scaled.add(location);
+}
+
+/**
+ * Numbers of the gamma distribution with density z^(α - 1) e^-z / Γ(α), differentiable in α, at fixed random bits and to
+ * any order; times a scale, or divided by a rate, they have every gamma distribution. α lies in (0, 1e10]; draws whose
+ * size is below the dtype's smallest number, as most are where α is below 0.001, are 0.
+ *
+ * @param shape by default that of α. For several keys [..., 4], each has a draw of that shape.
+ * @throws as `uniform` does.
+ * @example `grad((alpha) => gamma(key, alpha, [1000]).log().mean())(2)` is near ψ'(2).
+ */
+export function gamma(key: Value, alpha: Operand, shape?: Shape): Value {
+  return gammaQuantile(positiveUniform(key, planOf("gamma", key, [alpha], shape)), alpha);
 }
 
 /**

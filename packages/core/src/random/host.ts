@@ -1,11 +1,12 @@
 /**
- * Random bits on the host, the same for every backend: a backend's kernels of the random primitives are these, between
- * a download and an upload.
+ * Random bits, and what draws are made of, on the host: the same for every backend. A backend's kernels of these
+ * primitives are these, between a download and an upload.
  */
-import type { Aval, Shape } from "../aval.ts";
+import { type Aval, type Shape, sizeOf, stridesOf } from "../aval.ts";
 import { CotangentError, fail } from "../errors.ts";
 import type { Params } from "../primitive.ts";
 import { type TypedArray, hostArray } from "../tensor.ts";
+import { gammaQuantile, gammaRatio, lgamma, polygamma } from "./gamma-function.ts";
 import { threefry2x32 } from "./threefry.ts";
 
 /** The elements of an input, in row-major order. */
@@ -93,5 +94,49 @@ const foldIn: HostKernel = ([keys, numbers], output) => {
   return out;
 };
 
+/** For each element of the output the place of the element of an input that broadcasts to it. */
+function places(shape: Shape, output: Aval): (i: number) => number {
+  if (sizeOf(shape) === output.size) return (i) => i;
+  const strides = stridesOf(shape);
+  const lead = output.rank - shape.length;
+  const whole = stridesOf(output.shape);
+  return (i) => {
+    let place = 0;
+    for (let axis = 0; axis < shape.length; axis++) {
+      if (shape[axis] > 1) place += (Math.floor(i / whole[axis + lead]) % shape[axis]) * strides[axis];
+    }
+    return place;
+  };
+}
+
+const ofOne =
+  (f: (params: Params) => (x: number) => number): HostKernel =>
+  ([{ data }], output, params) => {
+    const out = hostArray(output.dtype, output.size);
+    const g = f(params);
+    for (let i = 0; i < out.length; i++) out[i] = g(data[i]);
+    return out;
+  };
+
+const ofTwo =
+  (f: (params: Params) => (x: number, y: number) => number): HostKernel =>
+  ([x, y], output, params) => {
+    const out = hostArray(output.dtype, output.size);
+    const [ofX, ofY] = [places(x.shape, output), places(y.shape, output)];
+    const g = f(params);
+    for (let i = 0; i < out.length; i++) out[i] = g(x.data[ofX(i)], y.data[ofY(i)]);
+    return out;
+  };
+
+const orderOf = (params: Params): number => (params as { order: number }).order;
+
 /** By primitive name. */
-export const hostKernels: Readonly<Record<string, HostKernel>> = { randomUniform, splitKey, foldIn };
+export const hostKernels: Readonly<Record<string, HostKernel>> = {
+  randomUniform,
+  splitKey,
+  foldIn,
+  lgamma: ofOne(() => lgamma),
+  polygamma: ofOne((params) => (x) => polygamma(orderOf(params), x)),
+  gammaQuantile: ofTwo(() => gammaQuantile),
+  gammaRatio: ofTwo((params) => (alpha, z) => gammaRatio(orderOf(params), alpha, z)),
+};
