@@ -8,12 +8,14 @@ const mayImport: Record<string, string[]> = {
   "backend-js": ["@cotangent/core"],
   "backend-wasm": ["@cotangent/core"],
   "backend-tfjs": ["@cotangent/core", "@tensorflow/tfjs-core", "@tensorflow/tfjs-backend-webgl"],
+  "graph-view": ["@cotangent/core", "@dagrejs/dagre"],
   verify: ["@cotangent/core", "@cotangent/forward-mode", "@cotangent/reverse-mode", "fast-check"],
   cotangent: [
     "@cotangent/core",
     "@cotangent/forward-mode",
     "@cotangent/reverse-mode",
     "@cotangent/backend-js",
+    "@cotangent/graph-view",
   ],
 };
 

@@ -6,8 +6,9 @@ test("every package loads under plain Node", async () => {
     import("@cotangent/forward-mode"),
     import("@cotangent/reverse-mode"),
     import("@cotangent/backend-js"),
+    import("@cotangent/graph-view"),
     import("@cotangent/verify"),
     import("cotangent"),
   ]);
-  expect(modules).toHaveLength(6);
+  expect(modules).toHaveLength(7);
 });

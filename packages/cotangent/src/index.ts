@@ -1,3 +1,4 @@
+import "@cotangent/graph-view";
 import { registerBackend } from "@cotangent/core";
 import { jsBackend } from "@cotangent/backend-js";
 

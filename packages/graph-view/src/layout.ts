@@ -1,0 +1,270 @@
+/** Where things are: each frame is laid out by dagre, inner frames first, whose sizes are those of their nodes. */
+import { Graph as Drawing, layout as arrange } from "@dagrejs/dagre";
+import type { Edge, Frame, Item } from "./scene.ts";
+
+export interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface Point {
+  readonly x: number;
+  readonly y: number;
+}
+
+/** A rectangle by its upper left corner. */
+export interface Box extends Point, Size {}
+
+export interface PlacedEdge {
+  readonly points: readonly Point[];
+  /** Where the label begins: right of the edge where edges run down, else above and under it. */
+  readonly label: Point;
+}
+
+export interface Placed extends Size {
+  readonly direction: Direction;
+  readonly items: ReadonlyMap<number, Box>;
+  readonly edges: ReadonlyMap<number, PlacedEdge>;
+  /** The frames of nested graphs, by their paths. */
+  readonly frames: ReadonlyMap<string, Box>;
+}
+
+/** Sizes of what is drawn, which follow from its texts. */
+export interface Sizes {
+  readonly item: (item: Item) => Size;
+  readonly label: (edge: Edge) => Size;
+}
+
+export type Direction = "down" | "right";
+
+const margin = 16;
+const titleOfFrame = 24;
+const gapOfFrames = 16;
+const labelGap = 5;
+
+/** The layout, downwards or to the right: whichever fills a page of these proportions better. */
+export function place(frame: Frame, sizes: Sizes, page: Size): Placed {
+  const down = placeFrame(frame, sizes, "down");
+  const scale = ({ width, height }: Size): number => Math.min(page.width / width, page.height / height, 1);
+  if (scale(down) > 0.9) return down;
+  const right = placeFrame(frame, sizes, "right");
+  return scale(right) > scale(down) * 1.1 ? right : down;
+}
+
+/** What dagre made of the items and edges of one frame, with upper left corners and lines that end on borders. */
+interface Arranged extends Size {
+  readonly boxes: ReadonlyMap<number, Box>;
+  readonly edges: ReadonlyMap<number, PlacedEdge>;
+}
+
+function placeFrame(frame: Frame, sizes: Sizes, direction: Direction): Placed {
+  const inner = new Map(
+    frame.items.map((item) => [item, item.inner.map((nested) => placeFrame(nested, sizes, direction))]),
+  );
+  const sizeOf = (item: Item): Size => outerSize(sizes.item(item), inner.get(item) ?? []);
+  const { boxes, edges, width, height } = best(frame, direction, (variant) =>
+    arranged(frame, sizeOf, sizes.label, direction, variant),
+  );
+
+  const items = new Map(boxes);
+  const lines = new Map(edges);
+  const frames = new Map<string, Box>();
+  for (const item of frame.items) {
+    const box = boxes.get(item.id) as Box;
+    let left = box.x + gapOfFrames;
+    const top = box.y + sizes.item(item).height;
+    (inner.get(item) ?? []).forEach((placed, i) => {
+      const at = { x: left, y: top + titleOfFrame };
+      frames.set(item.inner[i].path, {
+        x: left,
+        y: top,
+        width: placed.width,
+        height: placed.height + titleOfFrame,
+      });
+      for (const [id, part] of placed.items) items.set(id, moved(part, at));
+      for (const [path, part] of placed.frames) frames.set(path, moved(part, at));
+      for (const [id, { points, label }] of placed.edges)
+        lines.set(id, { points: points.map((point) => moved(point, at)), label: moved(label, at) });
+      left += placed.width + gapOfFrames;
+    });
+  }
+  return { direction, width, height, items, edges: lines, frames };
+}
+
+/** Ways to lay out the same frame. */
+interface Variant {
+  readonly isMirrored: boolean;
+  /** Which of several orders dagre is given items and edges in: its heuristics lead elsewhere from each. */
+  readonly order: number;
+}
+
+/**
+ * The variant with the fewest crossings, then with the most operands in the order of the arguments. Small frames are laid
+ * out in many ways, large ones, in which a crossing matters less, once.
+ */
+function best(frame: Frame, direction: Direction, make: (variant: Variant) => Arranged): Arranged {
+  const orders = Math.min(16, Math.max(1, Math.floor(240 / Math.max(1, frame.edges.length))));
+  let found: Arranged | undefined;
+  let least = Infinity;
+  for (let order = 0; order < orders && least >= 1; order++)
+    for (const isMirrored of orders === 1 ? [false] : [false, true]) {
+      const choice = make({ isMirrored, order });
+      const score = crossings([...choice.edges.values()]) - 0.001 * operandsInOrder(frame, choice, direction);
+      if (score < least) [found, least] = [choice, score];
+    }
+  return found as Arranged;
+}
+
+/** A list in another order: the same one for the same number, 0 for its own. */
+function reordered<T>(list: readonly T[], order: number): readonly T[] {
+  if (order === 0) return list;
+  const keys = list.map((_, i) => Math.sin(order * 78.233 + i * 12.9898));
+  return list
+    .map((item, i) => ({ item, key: keys[i] }))
+    .sort((a, b) => a.key - b.key)
+    .map(({ item }) => item);
+}
+
+/** How often lines cross. */
+function crossings(edges: readonly PlacedEdge[]): number {
+  const side = (a: Point, b: Point, c: Point): number =>
+    Math.sign((b.x - a.x) * (c.y - a.y) - (b.y - a.y) * (c.x - a.x));
+  const cross = (a: Point, b: Point, c: Point, d: Point): boolean =>
+    side(a, b, c) * side(a, b, d) < 0 && side(c, d, a) * side(c, d, b) < 0;
+  let count = 0;
+  for (const [i, { points }] of edges.entries())
+    for (const { points: others } of edges.slice(0, i))
+      for (let k = 1; k < points.length; k++)
+        for (let m = 1; m < others.length; m++)
+          if (cross(points[k - 1], points[k], others[m - 1], others[m])) count++;
+  return count;
+}
+
+function arranged(
+  frame: Frame,
+  sizeOf: (item: Item) => Size,
+  labelSize: (edge: Edge) => Size,
+  direction: Direction,
+  { isMirrored, order }: Variant,
+): Arranged {
+  const drawing = new Drawing({ multigraph: true });
+  const isDown = direction === "down";
+  drawing.setGraph({
+    rankdir: isDown ? "TB" : "LR",
+    nodesep: isDown ? 26 : 20,
+    ranksep: 30,
+    edgesep: 16,
+    marginx: margin,
+    marginy: margin,
+  });
+  for (const item of reordered(frame.items, order)) drawing.setNode(String(item.id), { ...sizeOf(item) });
+  for (const edge of reordered(frame.edges, order)) {
+    // In the mirror image, what is left of a line is right of it.
+    const labelpos = !isDown ? "c" : isMirrored ? "l" : "r";
+    const label = { ...labelSize(edge), labelpos, labeloffset: labelGap };
+    drawing.setEdge(String(edge.from), String(edge.to), label, String(edge.id));
+  }
+  arrange(drawing);
+
+  const { width = 0, height = 0 } = drawing.graph() as Partial<Size>;
+  const mirror = <T extends Point>(point: T): T =>
+    !isMirrored ? point : isDown ? { ...point, x: width - point.x } : { ...point, y: height - point.y };
+  const boxes = new Map<number, Box>();
+  for (const item of frame.items) {
+    const node = mirror(drawing.node(String(item.id)) as Box);
+    boxes.set(item.id, { ...node, x: node.x - node.width / 2, y: node.y - node.height / 2 });
+  }
+  const routes = new Map<number, { readonly edge: Edge; readonly inner: readonly Point[] }>();
+  const labels = new Map<number, Point>();
+  for (const edge of frame.edges) {
+    const placed = drawing.edge(String(edge.from), String(edge.to), String(edge.id)) as Box & {
+      points: Point[];
+    };
+    const { x, y } = mirror(placed);
+    const label = isDown ? { x: x - placed.width / 2 + labelGap, y } : { x, y };
+    labels.set(edge.id, label);
+    const inner = placed.points.slice(1, -1).map(mirror);
+    if (isDown) straightenAt(label.y, labelSize(edge).height / 2, inner);
+    routes.set(edge.id, { edge, inner });
+  }
+  return { width, height, boxes, edges: connected([...routes.values()], boxes, labels, isDown) };
+}
+
+/** Lets a line run straight down beside its label. */
+function straightenAt(y: number, reach: number, points: Point[]): void {
+  const at = points.findIndex((point) => Math.abs(point.y - y) < 1);
+  if (at < 0) return;
+  const { x } = points[at];
+  points.splice(at, 1, { x, y: y - reach - 4 }, { x, y: y + reach - 2 }, { x, y: y + reach });
+}
+
+/**
+ * Lines that leave an item on one side and come in on the opposite one, each at a place of its own, in the order in
+ * which they do not cross.
+ */
+function connected(
+  routes: readonly { readonly edge: Edge; readonly inner: readonly Point[] }[],
+  boxes: ReadonlyMap<number, Box>,
+  labels: ReadonlyMap<number, Point>,
+  isDown: boolean,
+): Map<number, PlacedEdge> {
+  const along = (point: Point): number => (isDown ? point.x : point.y);
+  const ports = (end: "from" | "to"): Map<number, Point> => {
+    const groups = new Map<number, { readonly id: number; readonly at: number }[]>();
+    for (const { edge, inner } of routes) {
+      const group = groups.get(edge[end]) ?? [];
+      group.push({ id: edge.id, at: along(inner.at(end === "from" ? 0 : -1) as Point) });
+      groups.set(edge[end], group);
+    }
+    const found = new Map<number, Point>();
+    for (const [item, group] of groups) {
+      const { x, y, width, height } = boxes.get(item) as Box;
+      group.sort((a, b) => a.at - b.at);
+      const room = isDown ? width : height;
+      const gap = Math.min(34, (room - 24) / group.length);
+      group.forEach(({ id }, i) => {
+        const offset = room / 2 + (i - (group.length - 1) / 2) * gap;
+        const far = end === "from" ? (isDown ? height : width) : 0;
+        found.set(id, isDown ? { x: x + offset, y: y + far } : { x: x + far, y: y + offset });
+      });
+    }
+    return found;
+  };
+  const starts = ports("from");
+  const ends = ports("to");
+  const lead = (point: Point, by: number): Point =>
+    isDown ? { x: point.x, y: point.y + by } : { x: point.x + by, y: point.y };
+  return new Map(
+    routes.map(({ edge: { id }, inner }) => {
+      const [start, end] = [starts.get(id) as Point, ends.get(id) as Point];
+      return [
+        id,
+        { points: [start, lead(start, 8), ...inner, lead(end, -10), end], label: labels.get(id) as Point },
+      ];
+    }),
+  );
+}
+
+/** How many pairs of operands lie in the order of the arguments, less those that do not. */
+function operandsInOrder(frame: Frame, { boxes }: Arranged, direction: Direction): number {
+  const middle = (id: number): number => {
+    const { x, y, width, height } = boxes.get(id) as Box;
+    return direction === "down" ? x + width / 2 : y + height / 2;
+  };
+  let balance = 0;
+  for (let i = 1; i < frame.edges.length; i++) {
+    const [a, b] = [frame.edges[i - 1], frame.edges[i]];
+    if (a.to === b.to && a.from !== b.from) balance += Math.sign(middle(b.from) - middle(a.from));
+  }
+  return balance;
+}
+
+/** The size of a node with the frames of its nested graphs side by side under it. */
+function outerSize(own: Size, inner: readonly Size[]): Size {
+  if (inner.length === 0) return own;
+  const width = inner.reduce((sum, { width }) => sum + width + gapOfFrames, gapOfFrames);
+  const height = Math.max(...inner.map(({ height }) => height)) + titleOfFrame + gapOfFrames;
+  return { width: Math.max(own.width, width), height: own.height + height };
+}
+
+const moved = <T extends Point>(what: T, by: Point): T => ({ ...what, x: what.x + by.x, y: what.y + by.y });
