@@ -25,8 +25,21 @@ export { type Recorder, Tracer, Value, nextLevel, refuseEscaped, type Trace } fr
 export * from "./graph/check.ts";
 export { graphFlops } from "./graph/cost.ts";
 export { type GraphCost, type GraphCostOptions, type RunCost, graphCost } from "./cost/graph-cost.ts";
+export {
+  type DerivativeCostOptions,
+  type DerivativeCosts,
+  type MixedCost,
+  type Mode,
+  derivativeCosts,
+} from "./cost/derivatives.ts";
+export { type Execution } from "./cost/jacobians.ts";
+export { type JacobianMode, type ModeChoice, type ModeOptions, chooseMode, modeOf } from "./cost/modes.ts";
+export { type TimeModel, calibrate, defaultTimeModel, predictedTime } from "./cost/time.ts";
 export * from "./graph/differentiate.ts";
 export { sameStructure, structuralHash } from "./graph/hash.ts";
+export { allBatched, batchByLoop, batchOf, moveAxis } from "./vmap/batch-rules.ts";
+export { BatchTrace, Batched } from "./vmap/batch-trace.ts";
+export { type BatchAxes, type VmapOptions, vmap } from "./vmap/vmap.ts";
 export { type JitOptions, type JitStats, type Jitted, jit } from "./jit.ts";
 export { optimize } from "./passes/optimize.ts";
 export { type CustomFunction, type CustomParams, customCall } from "./custom/custom-call.ts";

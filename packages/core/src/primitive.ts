@@ -59,12 +59,13 @@ export interface Facts<P> {
   readonly kinks?: readonly Kink[];
   /** The primitive in terms of others, for backends without a kernel for it. */
   readonly decompose?: (inputs: readonly Value[], params: P) => Value;
-  /**
-   * The primitive applied to many inputs at once: those marked in `batched` have a batch axis in front, and so has the
-   * result. Nothing calls it yet.
-   */
-  readonly batch?: (inputs: readonly Value[], batched: readonly boolean[], params: P) => Value;
 }
+
+/**
+ * The primitive applied to many elements at once: inputs that are marked have a batch axis in front, and so has the
+ * result. Elementwise primitives need no rule of their own, since they broadcast.
+ */
+export type BatchRule<P> = (inputs: readonly Value[], batched: readonly boolean[], params: P) => Value;
 
 /** The rules, in the form in which they were stated. Only `written` rules are two statements that test each other. */
 export type Rules =
@@ -110,6 +111,12 @@ export interface MultipleRules {
     params: Params,
   ) => { readonly outputs: readonly Value[]; readonly tangents: readonly (Value | null)[] };
   readonly vjp: (inputs: readonly Value[], wanted: readonly boolean[], params: Params) => Pullback;
+  /** As `BatchRule`; outputs that are the same for all elements need no batch axis. */
+  readonly batch: (
+    inputs: readonly Value[],
+    batched: readonly boolean[],
+    params: Params,
+  ) => { readonly outputs: readonly Value[]; readonly batched: readonly boolean[] };
 }
 
 /** Rules as the drivers in rules.ts call them: contexts built by name, their types checked where they were written. */
@@ -135,9 +142,7 @@ export interface Primitive {
   readonly sample: (draw: Draw) => Sample;
   readonly kinks: readonly Kink[];
   readonly decompose: ((inputs: readonly Value[], params: Params) => Value) | undefined;
-  readonly batch:
-    | ((inputs: readonly Value[], batched: readonly boolean[], params: Params) => Value)
-    | undefined;
+  readonly batch: BatchRule<Params> | undefined;
 }
 
 /** The bit of the output in `Primitive.residuals`. */
@@ -161,6 +166,7 @@ export interface Statement<P> extends Partial<Facts<P>> {
   readonly infer: Primitive["infer"];
   readonly cost: Facts<P>["cost"];
   readonly sample: Facts<P>["sample"];
+  readonly batch?: BatchRule<P>;
 }
 
 export function register<P>(statement: Statement<P>): Primitive {

@@ -1,6 +1,7 @@
 import { cut } from "./cut.ts";
 import { type Law, adjoint, differences, linearity, memory, sameAsReference, secondOrder } from "./laws.ts";
 import { staged, transposed } from "./strategies.ts";
+import { vmapped } from "./vmapped.ts";
 
 /** All laws, in the order in which a failure says most. */
 export const laws: readonly Law[] = [
@@ -11,6 +12,7 @@ export const laws: readonly Law[] = [
   cut,
   transposed,
   staged,
+  vmapped,
   sameAsReference,
   memory,
 ];

@@ -21,3 +21,4 @@ export { taylor } from "./taylor.ts";
 export { type Cut, type Setting, type Subject, cutOf, subjectOf } from "./subject.ts";
 export { laws } from "./every-law.ts";
 export { staged, transposed } from "./strategies.ts";
+export { vmapped } from "./vmapped.ts";

@@ -4,14 +4,17 @@ import { type MultipleOp, runningPrimitive } from "../define/general.ts";
 import { DTypeError, ShapeError, TreeError, fail } from "../errors.ts";
 import { graphFlops } from "../graph/cost.ts";
 import { pulledGraph, pushedGraph } from "../graph/differentiate.ts";
-import { executableOf } from "../graph/evaluate.ts";
+import { evaluateGraph, executableOf } from "../graph/evaluate.ts";
 import type { Graph } from "../graph/graph.ts";
 import { sampleGraph } from "../graph/sample.ts";
 import { optimize } from "../passes/optimize.ts";
 import { floatingCotangents, splitTangents, spread } from "../primitives/call.ts";
+import { where } from "../primitives/selection.ts";
 import { argument, indices } from "../sampling.ts";
 import { leaves, treeStructure } from "../tree.ts";
 import type { Value } from "../value.ts";
+import { batchedGraph } from "../vmap/batch-graph.ts";
+import { batchOf } from "../vmap/batch-rules.ts";
 import { backendOf, flatten, nestedGraphs, unflatten, withInputs } from "./nested.ts";
 
 export interface SwitchParams {
@@ -53,6 +56,29 @@ export const switchPrimitive: MultipleOp<SwitchParams> = runningPrimitive<Switch
         return [null, ...spread(found, wanted)];
       },
     };
+  },
+  batch: (inputs, batched, { branches }) => {
+    const [index, ...operands] = inputs;
+    const [isChosenByElement, ...marks] = batched;
+    const size = batchOf(inputs, batched);
+    const { backend } = index;
+    if (!isChosenByElement) {
+      const each = branches.map((branch) => batchedGraph(branch, size, marks, backend));
+      const any = branches[0].outputs.map((_, i) => each.some((found) => found.batched[i]));
+      const graphs = branches.map((branch) => batchedGraph(branch, size, marks, backend, any).graph);
+      return { outputs: switchPrimitive(inputs, { branches: graphs }), batched: any };
+    }
+    // Elements take different branches: all are run, and each element takes what it would have had.
+    const results = branches.map((branch) =>
+      evaluateGraph(batchedGraph(branch, size, marks, backend, "all").graph, operands),
+    );
+    const outputs = results[0].map((first, i) =>
+      results.slice(1).reduce((chosen, result, b) => {
+        const own = index.eq(b + 1).reshape([size, ...first.shape.slice(1).map(() => 1)]);
+        return where(own, result[i], chosen);
+      }, first),
+    );
+    return { outputs, batched: outputs.map(() => true) };
   },
   cost: (_, { branches }) => Math.max(...branches.map(graphFlops)),
   sample: (draw) => {

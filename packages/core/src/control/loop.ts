@@ -16,11 +16,14 @@ import { sampleGraph } from "../graph/sample.ts";
 import { graphOf } from "../graph/stage.ts";
 import { tidy } from "../memory.ts";
 import { optimize } from "../passes/optimize.ts";
-import type { Pullback } from "../primitive.ts";
+import type { MultipleRules, Pullback } from "../primitive.ts";
 import { floatingCotangents, spread } from "../primitives/call.ts";
+import { where } from "../primitives/selection.ts";
 import { argument } from "../sampling.ts";
 import type { Tensor } from "../tensor.ts";
 import type { Value } from "../value.ts";
+import { batchAval, batchedGraph } from "../vmap/batch-graph.ts";
+import { allBatched, batchOf, moveAxis } from "../vmap/batch-rules.ts";
 import { withInputs, withOutputs } from "./nested.ts";
 import { type LoopCheckpoint, reportSchedule, schedule } from "./schedule.ts";
 import { rowOf, stackRows } from "./rows.ts";
@@ -494,6 +497,105 @@ function runPullback(values: readonly Tensor[], params: LoopPullbackParams): Ten
   return results;
 }
 
+interface BatchedLoop {
+  readonly params: LoopParams;
+  /** Which carries have a batch axis, from the start on; and which rows of results. */
+  readonly carries: readonly boolean[];
+  readonly rows: readonly boolean[];
+}
+
+/** The loop over a batch of carries. Where elements end at different steps, those that have ended stay as they are. */
+function batchedLoop(
+  params: LoopParams,
+  size: number,
+  batched: readonly boolean[],
+  like: Value,
+): BatchedLoop {
+  const { body, condition, constants, carries } = params;
+  const { backend } = like;
+  const marks = [...batched];
+  const carried = (): boolean[] => marks.slice(constants, constants + carries);
+  // What a carry depends on may itself depend on the batch only after some steps.
+  for (let isStable = false; !isStable;) {
+    const found = batchedGraph(body, size, marks, backend).batched;
+    isStable = true;
+    for (let i = 0; i < carries; i++) {
+      if (!found[i] || marks[constants + i]) continue;
+      marks[constants + i] = true;
+      isStable = false;
+    }
+  }
+  if (condition === null) {
+    const all = batchedGraph(body, size, marks, backend, carried());
+    return { params: { ...params, body: all.graph }, carries: carried(), rows: all.batched.slice(carries) };
+  }
+  const verdict = batchedGraph(condition, size, marks.slice(0, constants + carries), backend);
+  if (!verdict.batched[0]) {
+    const all = batchedGraph(body, size, marks, backend, carried());
+    return { params: { ...params, body: all.graph, condition: verdict.graph }, carries: carried(), rows: [] };
+  }
+  for (let i = 0; i < carries; i++) marks[constants + i] = true;
+  const own = batchedGraph(condition, size, marks, backend, "all").graph;
+  const step = batchedGraph(body, size, marks, backend, "all").graph;
+  const avals = body.inputs.map((aval, i) => (marks[i] ? batchAval(aval, size) : aval));
+  const masked = graphOf(
+    "vmap of a loop",
+    (...inputs) => {
+      const [goesOn] = evaluateGraph(own, inputs);
+      return evaluateGraph(step, inputs).map((next, i) => {
+        const mask = goesOn.reshape([size, ...next.shape.slice(1).map(() => 1)]);
+        return where(mask, next, inputs[constants + i]);
+      });
+    },
+    avals,
+    backend,
+  );
+  const any = graphOf(
+    "vmap of a loop",
+    (...inputs) => [evaluateGraph(own, inputs)[0].astype("int32").sum().gt(0)],
+    avals,
+    backend,
+  );
+  return {
+    params: { ...params, body: intern(masked), condition: intern(any) },
+    carries: carried(),
+    rows: [],
+  };
+}
+
+/** A loop's inputs with batch axes where the batched loop has them: rows keep the axis of the steps in front. */
+function batchedInputs(
+  inputs: readonly Value[],
+  batched: readonly boolean[],
+  size: number,
+  params: LoopParams,
+  carries: readonly boolean[],
+): Value[] {
+  return inputs.map((input, i) => {
+    const kind = kindOf(params, i);
+    if (kind === "row") return batched[i] ? moveAxis(input, 0, 1) : input;
+    const isSpread = kind === "carry" && carries[i - params.constants] && !batched[i];
+    return isSpread ? input.broadcastTo([size, ...input.shape]) : input;
+  });
+}
+
+function batchLoop(
+  op: MultipleOp<LoopParams>,
+  inputs: readonly Value[],
+  batched: readonly boolean[],
+  params: LoopParams,
+): ReturnType<MultipleRules["batch"]> {
+  const size = batchOf(inputs, batched);
+  const found = batchedLoop(params, size, batched, inputs[0]);
+  const outputs = op(batchedInputs(inputs, batched, size, params, found.carries), found.params);
+  return {
+    outputs: outputs.map((output, i) =>
+      i >= params.carries && found.rows[i - params.carries] ? moveAxis(output, 1, 0) : output,
+    ),
+    batched: [...found.carries, ...found.rows],
+  };
+}
+
 const loopCost = (params: LoopParams): number => Math.max(1, params.length) * graphFlops(params.body);
 
 /** A loop over rows of arrays; see `scan`. */
@@ -507,6 +609,7 @@ export const scanPrimitive: MultipleOp<LoopParams> = runningPrimitive<LoopParams
     params.checkpoint === null
       ? pullScan(inputs, wanted, params)
       : pullLoop(scanPrimitive, inputs, wanted, params),
+  batch: (inputs, batched, params) => batchLoop(scanPrimitive, inputs, batched, params),
   cost: (_, params) => loopCost(params),
   sample: (draw) => {
     const length = draw.int(0, 4);
@@ -538,6 +641,7 @@ export const whilePrimitive: MultipleOp<LoopParams> = runningPrimitive<LoopParam
   evaluate: runLoop,
   jvp: (inputs, tangents, params) => pushLoop(whilePrimitive, inputs, tangents, params),
   vjp: (inputs, wanted, params) => pullLoop(whilePrimitive, inputs, wanted, params),
+  batch: (inputs, batched, params) => batchLoop(whilePrimitive, inputs, batched, params),
   cost: (_, params) => loopCost(params),
   sample: (draw) => {
     const shape = draw.choose<number[]>([[], [2]]);
@@ -616,6 +720,29 @@ export const loopPullback: MultipleOp<LoopPullbackParams> = runningPrimitive<Loo
         },
       };
     },
+    // Every element has cotangents of its own, of what all share too.
+    batch: (values, batched, params) => {
+      const size = batchOf(values, batched);
+      const [inputs, cotangents] = splitPullback(allBatched(values, batched), params);
+      const every = inputs.map(() => true);
+      const loop = batchedLoop(loopOf(params), size, every, inputs[0]);
+      const avals = params.body.outputAvals;
+      const floats = avals.flatMap((aval, i) => (aval.floating ? [i] : []));
+      const given = cotangents.map((cotangent, k) =>
+        floats[k] >= params.carries ? moveAxis(cotangent, 0, 1) : cotangent,
+      );
+      const arranged = batchedInputs(inputs, every, size, params, loop.carries);
+      // Rows of results that do not depend on the batch have no batch axis in the loop; all do here.
+      const full = { ...loop.params, body: spreadRows(loop, params, size, inputs[0]) };
+      const outputs = loopPullback([...arranged, ...given], { ...full, wanted: params.wanted });
+      const asked = params.wanted.flatMap((isWanted, i) => (isWanted ? [i] : []));
+      return {
+        outputs: outputs.map((output, k) =>
+          kindOf(params, asked[k]) === "row" ? moveAxis(output, 1, 0) : output,
+        ),
+        batched: outputs.map(() => true),
+      };
+    },
     cost: (_, params) => 4 * loopCost(params),
     sample: (draw) => {
       const length = draw.int(1, 3);
@@ -636,6 +763,13 @@ export const loopPullback: MultipleOp<LoopPullbackParams> = runningPrimitive<Loo
     },
   },
 );
+
+/** The body of a batched scan with a batch axis in all its rows. */
+function spreadRows(loop: BatchedLoop, params: LoopParams, size: number, like: Value): Graph {
+  if (params.condition !== null || loop.rows.every(Boolean)) return loop.params.body;
+  const every = params.body.inputs.map(() => true);
+  return batchedGraph(params.body, size, every, like.backend, "all").graph;
+}
 
 /** The z̄ part of the VJP of the loop over primals and tangents: the wanted inputs' own cotangents. */
 function secondPullback(

@@ -12,6 +12,8 @@ import { floatingCotangents, spread } from "../primitives/call.ts";
 import { argument } from "../sampling.ts";
 import type { Tensor } from "../tensor.ts";
 import type { Value } from "../value.ts";
+import { allBatched, batchOf } from "../vmap/batch-rules.ts";
+import { runBatched } from "../vmap/batch-trace.ts";
 
 /** Outputs, and tangents of the floating ones. */
 export interface PushedValues {
@@ -154,6 +156,61 @@ export const customCall: MultipleOp<CustomParams> = runningPrimitive<CustomParam
         );
       },
     };
+  },
+  // The function's own rules, for all elements at once.
+  batch: (inputs, batched, { name, written }) => {
+    const size = batchOf(inputs, batched);
+    const logical = inputs.map(({ aval }, i) => (batched[i] ? aval.withShape(aval.shape.slice(1)) : aval));
+    const all = (f: (...values: Value[]) => readonly Value[], values: readonly Value[]): Value[] =>
+      runBatched(
+        name,
+        size,
+        f,
+        values,
+        values.map(() => true),
+        "all",
+      ).outputs;
+    const { call, jvp, forward, backward } = written;
+    const ofBatch: CustomFunction = {
+      call: (values) => all((...xs) => call(xs), values),
+      jvp:
+        jvp &&
+        ((values, tangents) => {
+          let count = 0;
+          const found = all(
+            (...xs) => {
+              const pushed = jvp(xs.slice(0, values.length), xs.slice(values.length));
+              count = pushed.outputs.length;
+              return [...pushed.outputs, ...pushed.tangents];
+            },
+            [...values, ...tangents],
+          );
+          return { outputs: found.slice(0, count), tangents: found.slice(count) };
+        }),
+      forward:
+        forward &&
+        ((values) => {
+          let count = 0;
+          const found = all((...xs) => {
+            const kept = forward(xs);
+            count = kept.outputs.length;
+            return [...kept.outputs, ...kept.residuals];
+          }, values);
+          return { outputs: found.slice(0, count), residuals: found.slice(count) };
+        }),
+      backward:
+        backward &&
+        ((residuals, cotangents) =>
+          all(
+            (...xs) =>
+              backward(xs.slice(0, residuals.length), xs.slice(residuals.length)).map(
+                (cotangent, i) => cotangent ?? xs[0].constant(0, floating(logical)[i]),
+              ),
+            [...residuals, ...cotangents],
+          )),
+    };
+    const outputs = customCall(allBatched(inputs, batched), { name, written: ofBatch, call: null });
+    return { outputs, batched: outputs.map(() => true) };
   },
   cost: (_, { call }) => (call === null ? 0 : graphFlops(call)),
   sample: (draw) => {

@@ -5,6 +5,7 @@ import { bind, bindMultiple } from "../bind.ts";
 import { CotangentError, fail } from "../errors.ts";
 import { type Operand, lift } from "../operand.ts";
 import {
+  type BatchRule,
   type Facts,
   type ForwardRule,
   type LooseReverseRule,
@@ -33,6 +34,11 @@ const inferBy =
       params as P,
     );
 
+/** What says how a primitive is batched: that it is elementwise, or a rule. */
+export type Batching<P> =
+  | { readonly elementwise: true; readonly batch?: never }
+  | { readonly elementwise?: false; readonly batch: BatchRule<P> };
+
 /** An op function that carries its primitive. The parameters come last, and only where there are any. */
 export type Op<A extends Names, P> = ((
   ...args: NoParams extends P
@@ -59,9 +65,8 @@ export function linear<const A extends Names, P extends Params = NoParams, const
   spec: Facts<P> & {
     readonly args: A;
     readonly constants?: readonly C[];
-    readonly elementwise?: boolean;
     readonly transpose: { readonly [K in Exclude<A[number], C>]: ReverseRule<A, C, P> };
-  },
+  } & Batching<P>,
 ): Op<A, P> {
   const bits = bitsOf(spec.args, spec.constants ?? []);
   const { transpose, constants: _, ...facts } = spec;
@@ -87,6 +92,7 @@ export function linearVariadic<P extends Params>(
       cotangent: Value,
       context: { readonly avals: readonly Aval[]; readonly params: P; readonly index: number },
     ) => Value;
+    readonly batch: BatchRule<P>;
   },
 ): ((inputs: readonly Value[], params: P) => Value) & { readonly primitive: Primitive } {
   const { transpose, ...facts } = spec;
@@ -112,6 +118,7 @@ export function bilinear<P extends Params = NoParams>(
       readonly x: ReverseRule<["x", "y"], "y", P>;
       readonly y: ReverseRule<["x", "y"], "x", P>;
     };
+    readonly batch: BatchRule<P>;
   },
 ): Op<readonly ["x", "y"], P> {
   const { transpose, ...facts } = spec;
@@ -144,10 +151,9 @@ export function primitive<const A extends Names, const R extends ResidualsOf<A>,
   spec: Facts<P> & {
     readonly args: A;
     readonly residuals: R;
-    readonly elementwise?: boolean;
     readonly jvp: { readonly [K in A[number]]: ForwardRule<A, P> | NonDifferentiable };
     readonly vjp: { readonly [K in A[number]]: ReverseRule<A, Saved<R, K>, P> | NonDifferentiable };
-  },
+  } & Batching<P>,
 ): Op<A, P> {
   const { jvp, vjp, residuals, ...facts } = spec;
   return opOf(
@@ -166,7 +172,7 @@ export function primitive<const A extends Names, const R extends ResidualsOf<A>,
 /** A primitive without derivatives: `zero` ones cut the gradient as documented, others refuse with their reason. */
 export function discrete<const A extends Names, P extends Params = NoParams>(
   name: string,
-  spec: Facts<P> & { readonly args: A; readonly refuse?: string },
+  spec: Facts<P> & { readonly args: A; readonly refuse?: string } & Batching<P>,
 ): Op<A, P> {
   const { refuse, ...facts } = spec;
   return opOf(
@@ -201,6 +207,19 @@ export function multiplePrimitive<P extends Params = NoParams>(
   const { jvp, vjp, ...facts } = spec;
   const op: MultipleOp<P> = runningPrimitive<P>(name, {
     ...facts,
+    // Each element by itself, and the outputs stacked.
+    batch: (inputs, batched, params) => {
+      const size = inputs[batched.indexOf(true)].shape[0];
+      const element = (k: number): Value[] => inputs.map((input, i) => (batched[i] ? input.at(k) : input));
+      const rows = Array.from({ length: size }, (_, k) => op(element(k), params));
+      const avals = inputs.map(({ aval }, i) => (batched[i] ? aval.withShape(aval.shape.slice(1)) : aval));
+      const outputs = facts.shapes(avals, params).map((aval, o) => {
+        if (size === 0) return inputs[0].constant(0, aval.withShape([0, ...aval.shape]));
+        const [first, ...others] = rows.map((row) => row[o].expandDims(0));
+        return first.concatenate(others, 0);
+      });
+      return { outputs, batched: outputs.map(() => true) };
+    },
     jvp: (inputs, tangents, params) => {
       const outputs = op(inputs, params);
       return { outputs, tangents: jvp(tangents, { inputs, outputs, params }) };
@@ -233,14 +252,19 @@ export function runningPrimitive<P extends Params>(
       params: P,
     ) => ReturnType<MultipleRules["jvp"]>;
     readonly vjp: (inputs: readonly Value[], wanted: readonly boolean[], params: P) => Pullback;
+    readonly batch: (
+      inputs: readonly Value[],
+      batched: readonly boolean[],
+      params: P,
+    ) => ReturnType<MultipleRules["batch"]>;
   },
 ): MultipleOp<P> {
-  const { shapes, jvp, vjp, evaluate, traced, cost, ...facts } = spec;
+  const { shapes, jvp, vjp, batch, evaluate, traced, cost, ...facts } = spec;
   const primitive = register<P>({
     ...facts,
     name,
     cost: (inputs, _, params) => cost(inputs, params),
-    rules: { form: "multiple", shapes, evaluate, traced, jvp, vjp } as unknown as Rules,
+    rules: { form: "multiple", shapes, evaluate, traced, jvp, vjp, batch } as unknown as Rules,
     residuals: spec.args.map(() => 0),
     infer: () => fail(CotangentError, `${name} has several outputs; bind it with bindMultiple.`),
   });

@@ -9,6 +9,8 @@ import { optimize } from "../passes/optimize.ts";
 import { argument } from "../sampling.ts";
 import { sampleGraph } from "../graph/sample.ts";
 import type { Value } from "../value.ts";
+import { batchedGraph } from "../vmap/batch-graph.ts";
+import { batchOf } from "../vmap/batch-rules.ts";
 
 export interface CallParams {
   readonly graph: Graph;
@@ -52,6 +54,10 @@ export const call: MultipleOp<CallParams> = runningPrimitive<CallParams>("call",
         return spread(found, wanted);
       },
     };
+  },
+  batch: (inputs, batched, { graph, save }) => {
+    const found = batchedGraph(graph, batchOf(inputs, batched), batched, inputs[0].backend);
+    return { outputs: call(inputs, { graph: found.graph, save }), batched: found.batched };
   },
   cost: (_, { graph }) => graphFlops(graph),
   sample: (draw) => {

@@ -7,6 +7,7 @@ import { type Operand, lift } from "../operand.ts";
 import { type Op, discrete, linear, primitive } from "../define/general.ts";
 import { type NoParams, nonDifferentiable } from "../primitive.ts";
 import { argument } from "../sampling.ts";
+import { allBatched } from "../vmap/batch-rules.ts";
 import type { Value } from "../value.ts";
 
 interface ConvertParams {
@@ -34,6 +35,7 @@ export function astype(x: Operand, dtype: DType): Value {
 /** The same value, with every derivative zero. */
 export const stopGradient: (x: Operand) => Value = discrete("stopGradient", {
   args: ["x"],
+  elementwise: true,
   shape: ([x]) => x,
   cost: () => 0,
   sample: (draw) => ({ inputs: [argument(draw.shape())], params: {} }),
@@ -43,7 +45,6 @@ export const stopGradient: (x: Operand) => Value = discrete("stopGradient", {
 export const straight: Op<readonly ["hard", "soft"], NoParams> = primitive("straightThrough", {
   args: ["hard", "soft"],
   residuals: {},
-  elementwise: true,
   shape: ([hard, soft]) => {
     if (!sameShape(hard.shape, soft.shape) || hard.dtype !== soft.dtype) {
       fail(
@@ -63,11 +64,8 @@ export const straight: Op<readonly ["hard", "soft"], NoParams> = primitive("stra
     const shape = draw.shape();
     return { inputs: [argument(shape), argument(shape)], params: {} };
   },
-  batch: ([hard, soft], [isHardBatched, isSoftBatched]) => {
-    const [count] = isHardBatched ? hard.shape : soft.shape;
-    return straight(
-      isHardBatched ? hard : hard.broadcastTo([count, ...hard.shape]),
-      isSoftBatched ? soft : soft.broadcastTo([count, ...soft.shape]),
-    );
+  batch: (inputs, batched) => {
+    const [hard, soft] = allBatched(inputs, batched);
+    return straight(hard, soft);
   },
 });

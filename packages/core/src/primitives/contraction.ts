@@ -3,6 +3,7 @@ import { type Aval, avalOf, showShape } from "../aval.ts";
 import { DTypeError, ShapeError, fail } from "../errors.ts";
 import { type Op, bilinear } from "../define/general.ts";
 import { argument } from "../sampling.ts";
+import { moveAxis } from "../vmap/batch-rules.ts";
 
 /**
  * Which axes of x and y are paired and summed over (`contract`), and which are paired and kept (`batch`). The
@@ -86,6 +87,21 @@ export const dotGeneral: Op<readonly ["x", "y"], DotParams> = bilinear("dotGener
         .map((i) => contractY[i]);
       return found.transpose(restore(avals.y.rank, [...batchY, ...contracted, ...freeY]));
     },
+  },
+  batch: ([x, y], [isXBatched, isYBatched], { contractX, contractY, batchX, batchY }) => {
+    const [shiftX, shiftY] = [Number(isXBatched), Number(isYBatched)];
+    const shifted = {
+      contractX: contractX.map((axis) => axis + shiftX),
+      contractY: contractY.map((axis) => axis + shiftY),
+      batchX: batchX.map((axis) => axis + shiftX),
+      batchY: batchY.map((axis) => axis + shiftY),
+    };
+    if (isXBatched && isYBatched)
+      return dotGeneral(x, y, { ...shifted, batchX: [0, ...shifted.batchX], batchY: [0, ...shifted.batchY] });
+    // The batch is one more free axis of the one operand, the first of its free axes.
+    const found = dotGeneral(x, y, shifted);
+    const freeOfX = freeAxes(x.rank, shifted.contractX, shifted.batchX).length;
+    return moveAxis(found, batchX.length + (isXBatched ? 0 : freeOfX), 0);
   },
   cost: ([x], output, { contractX }) => 2 * output.size * contractX.reduce((n, axis) => n * x.shape[axis], 1),
   sample: (draw) => {

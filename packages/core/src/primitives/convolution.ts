@@ -7,6 +7,7 @@ import { type Aval, type Shape, avalOf, showShape } from "../aval.ts";
 import { DTypeError, ShapeError, fail } from "../errors.ts";
 import { type Op, bilinear } from "../define/general.ts";
 import { type Draw, type Sample, argument } from "../sampling.ts";
+import { batchByLoop, batchOf, foldFirst, foldLast, unfoldFirst, unfoldLast } from "../vmap/batch-rules.ts";
 
 /** How a window moves over an image. */
 export interface WindowParams {
@@ -103,6 +104,13 @@ export const convolve: Op<readonly ["x", "y"], WindowParams> = bilinear("conv2d"
     x: (ct, { y, avals, params }) => convolveInputTranspose(ct, y, { ...params, size: avals.x.shape }),
     y: (ct, { x, avals, params }) => convolveFilterTranspose(x, ct, { ...params, size: avals.y.shape }),
   },
+  batch: (inputs, batched, params) => {
+    const [x, filter] = inputs;
+    const size = batchOf(inputs, batched);
+    if (!batched[1]) return unfoldFirst(convolve(foldFirst(x), filter, params), size);
+    if (!batched[0]) return unfoldLast(convolve(x, foldLast(filter), params), size);
+    return batchByLoop<WindowParams>(() => convolve.primitive)(inputs, batched, params);
+  },
   cost: ([, filter], output) => flops(filter.shape, output.shape),
   sample: (draw) => {
     const { image, filter, params } = sampleCall(draw);
@@ -122,6 +130,19 @@ export const convolveInputTranspose: Op<readonly ["x", "y"], ConvTransposeParams
       x: (image, { y, params }) => convolve(image, y, windowOf(params)),
       y: (image, { x, avals, params }) =>
         convolveFilterTranspose(image, x, { ...params, size: avals.y.shape }),
+    },
+    batch: (inputs, batched, params) => {
+      const [ct, filter] = inputs;
+      if (batched[1])
+        return batchByLoop<ConvTransposeParams>(() => convolveInputTranspose.primitive)(
+          inputs,
+          batched,
+          params,
+        );
+      const size = batchOf(inputs, batched);
+      const [images, ...rest] = params.size;
+      const all = { ...params, size: [images * size, ...rest] };
+      return unfoldFirst(convolveInputTranspose(foldFirst(ct), filter, all), size);
     },
     cost: ([ct, filter]) => flops(filter.shape, ct.shape),
     sample: (draw) => {
@@ -143,6 +164,19 @@ export const convolveFilterTranspose: Op<readonly ["x", "y"], ConvTransposeParam
       x: (filter, { y, avals, params }) =>
         convolveInputTranspose(y, filter, { ...params, size: avals.x.shape }),
       y: (filter, { x, params }) => convolve(x, filter, windowOf(params)),
+    },
+    batch: (inputs, batched, params) => {
+      const [image, ct] = inputs;
+      if (batched[0])
+        return batchByLoop<ConvTransposeParams>(() => convolveFilterTranspose.primitive)(
+          inputs,
+          batched,
+          params,
+        );
+      const size = batchOf(inputs, batched);
+      const [kh, kw, c, o] = params.size;
+      const all = { ...params, size: [kh, kw, c, o * size] };
+      return unfoldLast(convolveFilterTranspose(image, foldLast(ct), all), size);
     },
     cost: ([, ct], output) => flops(output.shape, ct.shape),
     sample: (draw) => {

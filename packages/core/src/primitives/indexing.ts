@@ -4,6 +4,9 @@ import { DTypeError, ShapeError, fail } from "../errors.ts";
 import { type Op, linear } from "../define/general.ts";
 import { type Draw, argument, indices as indexArgument } from "../sampling.ts";
 import type { Axis } from "./reduction.ts";
+import { arange } from "../ops/creation.ts";
+import type { Value } from "../value.ts";
+import { batchOf, moveAxis } from "../vmap/batch-rules.ts";
 
 /** The axis replaced by the axes of the indices. */
 function gathered(who: string, x: Aval, indices: Aval, axis: number): number[] {
@@ -28,6 +31,20 @@ function sampleCall(draw: Draw): { shape: number[]; axis: number; index: ReturnT
   return { shape, axis, index: indexArgument(draw.shape({ maxRank: 2 }), shape[axis]) };
 }
 
+/** A batch of values as the rows of all of them along that axis, one after the other. */
+function asRows(x: Value, axis: number): Value {
+  const moved = moveAxis(x, axis + 1, 1);
+  const [size, length, ...rest] = moved.shape;
+  return moved.reshape([size * length, ...rest]);
+}
+
+/** Indices into the values of a batch as indices into those rows. */
+function rowIndices(indices: Value, length: number): Value {
+  const [size] = indices.shape;
+  const starts = arange(0, size, 1, { dtype: "int32", backend: indices.backend }).mul(length);
+  return indices.add(starts.reshape([size, ...new Array<number>(indices.rank - 1).fill(1)]));
+}
+
 /** Slices of x along an axis, in the order of the indices. */
 export const gather: Op<readonly ["x", "indices"], Axis> = linear("gather", {
   args: ["x", "indices"],
@@ -35,6 +52,23 @@ export const gather: Op<readonly ["x", "indices"], Axis> = linear("gather", {
   shape: ([x, indices], { axis }: Axis) => avalOf(gathered("gather", x, indices, axis), x.dtype),
   transpose: {
     x: (ct, { indices, avals, params }) => scatterAdd(ct.constant(0, avals.x), indices, ct, params),
+  },
+  batch: ([x, indices], [isXBatched, isIndexed], { axis }) => {
+    if (!isIndexed) return gather(x, indices, { axis: axis + 1 });
+    if (!isXBatched) return moveAxis(gather(x, indices, { axis }), axis, 0);
+    const [size, ...shape] = x.shape;
+    const found = gather(asRows(x, axis), rowIndices(indices, shape[axis]), { axis: 0 });
+    // [size, ...index, ...before, ...after] becomes [size, ...before, ...index, ...after].
+    const indexRank = indices.rank - 1;
+    const order = found.shape.map((_, i) => i).slice(1);
+    const [index, before, after] = [
+      order.slice(0, indexRank),
+      order.slice(indexRank, indexRank + axis),
+      order.slice(indexRank + axis),
+    ];
+    return size === 0 && found.size === 0
+      ? found.reshape([size, ...shape.slice(0, axis), ...indices.shape.slice(1), ...shape.slice(axis + 1)])
+      : found.transpose([0, ...before, ...index, ...after]);
   },
   cost: () => 0,
   sample: (draw) => {
@@ -61,6 +95,29 @@ export const scatterAdd: Op<readonly ["x", "indices", "updates"], Axis> = linear
   transpose: {
     x: (ct) => ct,
     updates: (ct, { indices, params }) => gather(ct, indices, params),
+  },
+  batch: ([x, indices, updates], batched, { axis }) => {
+    const size = batchOf([x, indices, updates], batched);
+    const spread = (value: Value, isBatched: boolean): Value =>
+      isBatched ? value : value.broadcastTo([size, ...value.shape]);
+    const [xs, every] = [spread(x, batched[0]), spread(updates, batched[2])];
+    if (!batched[1]) return scatterAdd(xs, indices, every, { axis: axis + 1 });
+    const indexRank = indices.rank - 1;
+    const order = every.shape.map((_, i) => i).slice(1);
+    const [before, index, after] = [
+      order.slice(0, axis),
+      order.slice(axis, axis + indexRank),
+      order.slice(axis + indexRank),
+    ];
+    const length = xs.shape[axis + 1];
+    const found = scatterAdd(
+      asRows(xs, axis),
+      rowIndices(indices, length),
+      every.transpose([0, ...index, ...before, ...after]),
+      { axis: 0 },
+    );
+    const rest = xs.shape.filter((_, i) => i !== 0 && i !== axis + 1);
+    return moveAxis(found.reshape([size, length, ...rest]), 1, axis + 1);
   },
   cost: ([, , updates]) => updates.size,
   sample: (draw) => {

@@ -29,6 +29,9 @@ function nonEmpty(name: string, x: Aval, axes: readonly number[]): void {
   }
 }
 
+/** Axes of an element as axes of a batch. */
+const shifted = (axes: readonly number[]): number[] => axes.map((axis) => axis + 1);
+
 const perElement = (inputs: readonly Aval[]): number => inputs[0].size;
 
 function reduction(draw: Draw, domain: Domain = real(), minSize = 0): Sample {
@@ -48,6 +51,7 @@ export const reduceSum: Op<readonly ["x"], Axes> = linear("sum", {
   args: ["x"],
   shape: reduced,
   transpose: { x: (ct, { avals, params }) => spread(ct, avals.x, params.axes) },
+  batch: ([x], _, { axes }) => reduceSum(x, { axes: shifted(axes) }),
   cost: perElement,
   sample: (draw) => reduction(draw),
 });
@@ -102,6 +106,7 @@ export const reduceProd: Op<readonly ["x"], Axes> = primitive("prod", {
     x: (ct, { x, avals, params }) =>
       strongMul(spread(ct, avals.x, params.axes), productOfOthers(x, params.axes)),
   },
+  batch: ([x], _, { axes }) => reduceProd(x, { axes: shifted(axes) }),
   cost: perElement,
   sample: (draw) => reduction(draw, interval(-2, 2)),
 });
@@ -113,8 +118,8 @@ function chosen(x: Value, output: Value, axes: readonly number[]): { mask: Value
   return { mask, share: count.reciprocal() };
 }
 
-const extremum = (name: "reduceMax" | "reduceMin"): Op<readonly ["x"], Axes> =>
-  primitive(name, {
+const extremum = (name: "reduceMax" | "reduceMin"): Op<readonly ["x"], Axes> => {
+  const reduce: Op<readonly ["x"], Axes> = primitive(name, {
     args: ["x"],
     residuals: { x: ["x", "output"] },
     shape: ([x], params: Axes) => {
@@ -133,9 +138,12 @@ const extremum = (name: "reduceMax" | "reduceMin"): Op<readonly ["x"], Axes> =>
         return where(mask, spread(ct.mul(share), avals.x, params.axes), 0);
       },
     },
+    batch: ([x], _, { axes }) => reduce(x, { axes: shifted(axes) }),
     cost: perElement,
     sample: (draw) => reduction(draw, real({ distinct: true }), 1),
   });
+  return reduce;
+};
 
 /** The largest element; NaN where there is one. k elements that tie get 1/k of the derivative each. */
 export const reduceMax: Op<readonly ["x"], Axes> = extremum("reduceMax");
@@ -159,6 +167,7 @@ export const reduceLogSumExp: Op<readonly ["x"], Axes> = primitive("logSumExp", 
     x: (ct, { x, output, avals, params }) =>
       strongMul(spread(ct, avals.x, params.axes), x.sub(spread(output, avals.x, params.axes)).exp()),
   },
+  batch: ([x], _, { axes }) => reduceLogSumExp(x, { axes: shifted(axes) }),
   cost: ([x]) => 12 * x.size,
   sample: (draw) => reduction(draw, real(), 1),
 });
@@ -167,8 +176,8 @@ export interface Axis {
   readonly axis: number;
 }
 
-const argExtremum = (name: "argmax" | "argmin"): Op<readonly ["x"], Axis> =>
-  discrete(name, {
+const argExtremum = (name: "argmax" | "argmin"): Op<readonly ["x"], Axis> => {
+  const choose: Op<readonly ["x"], Axis> = discrete(name, {
     args: ["x"],
     shape: ([x], { axis }: Axis) => {
       nonEmpty(name, x, [axis]);
@@ -177,6 +186,7 @@ const argExtremum = (name: "argmax" | "argmin"): Op<readonly ["x"], Axis> =>
         "int32",
       );
     },
+    batch: ([x], _, { axis }) => choose(x, { axis: axis + 1 }),
     cost: perElement,
     sample: (draw) => {
       const shape = draw.shape({ minRank: 1, minSize: 1 });
@@ -186,6 +196,8 @@ const argExtremum = (name: "argmax" | "argmin"): Op<readonly ["x"], Axis> =>
       };
     },
   });
+  return choose;
+};
 
 /** The index of the first largest element along the axis. */
 export const argmaxAlong: Op<readonly ["x"], Axis> = argExtremum("argmax");
@@ -205,6 +217,7 @@ export const cumulativeSum: Op<readonly ["x"], CumulativeParams> = linear("cumsu
     return x;
   },
   transpose: { x: (ct, { params: { axis, reverse } }) => cumulativeSum(ct, { axis, reverse: !reverse }) },
+  batch: ([x], _, { axis, reverse }) => cumulativeSum(x, { axis: axis + 1, reverse }),
   cost: perElement,
   sample: (draw) => {
     const shape = draw.shape({ minRank: 1 });

@@ -5,6 +5,7 @@ import { type Op, linear, linearVariadic } from "../define/general.ts";
 import { argument } from "../sampling.ts";
 import { unbroadcast } from "../unbroadcast.ts";
 import type { Value } from "../value.ts";
+import { allBatched } from "../vmap/batch-rules.ts";
 import { where } from "./selection.ts";
 
 const free = (): number => 0;
@@ -23,6 +24,7 @@ export const reshape: Op<readonly ["x"], { readonly shape: Shape }> = linear("re
     return x.withShape(shape);
   },
   transpose: { x: (ct, { avals }) => reshape(ct, { shape: avals.x.shape }) },
+  batch: ([x], _, { shape }) => reshape(x, { shape: [x.shape[0], ...shape] }),
   cost: free,
   sample: (draw) => {
     const shape = draw.shape();
@@ -50,6 +52,7 @@ export const transpose: Op<readonly ["x"], { readonly permutation: readonly numb
       return x.withShape(permutation.map((axis) => x.shape[axis]));
     },
     transpose: { x: (ct, { params }) => transpose(ct, { permutation: inverse(params.permutation) }) },
+    batch: ([x], _, { permutation }) => transpose(x, { permutation: [0, ...shifted(permutation)] }),
     cost: free,
     sample: (draw) => {
       const shape = draw.shape({ maxRank: 4 });
@@ -62,6 +65,9 @@ export const transpose: Op<readonly ["x"], { readonly permutation: readonly numb
     },
   },
 );
+
+/** Axes of an element as axes of a batch. */
+const shifted = (axes: readonly number[]): number[] => axes.map((axis) => axis + 1);
 
 function inverse(permutation: readonly number[]): number[] {
   const out = new Array<number>(permutation.length);
@@ -84,6 +90,11 @@ export const broadcastTo: Op<readonly ["x"], { readonly shape: Shape }> = linear
     return x.withShape(shape);
   },
   transpose: { x: (ct, { avals }) => unbroadcast(ct, avals.x) },
+  batch: ([x], _, { shape }) => {
+    const [size, ...own] = x.shape;
+    const lined = [size, ...new Array<number>(shape.length - own.length).fill(1), ...own];
+    return broadcastTo(x.reshape(lined), { shape: [size, ...shape] });
+  },
   cost: free,
   sample: (draw) => {
     const shape = draw.shape();
@@ -122,6 +133,7 @@ export const concatenate: ((xs: readonly Value[], params: { readonly axis: numbe
     const end = ct.shape.map((n, i) => (i === axis ? start + avals[index].shape[axis] : n));
     return slice(ct, { begin, end, strides: ct.shape.map(() => 1) });
   },
+  batch: (inputs, batched, { axis }) => concatenate(allBatched(inputs, batched), { axis: axis + 1 }),
   cost: free,
   sample: (draw) => {
     const shape = draw.shape({ minRank: 1 });
@@ -167,6 +179,8 @@ export const slice: Op<readonly ["x"], SliceParams> = linear("slice", {
         value: 0,
       }),
   },
+  batch: ([x], _, { begin, end, strides }) =>
+    slice(x, { begin: [0, ...begin], end: [x.shape[0], ...end], strides: [1, ...strides] }),
   cost: free,
   sample: (draw) => {
     const shape = draw.shape();
@@ -184,7 +198,7 @@ export interface PadParams {
   readonly value: number;
 }
 
-const padConstant = linear("pad", {
+const padConstant: Op<readonly ["x"], Omit<PadParams, "value">> = linear("pad", {
   args: ["x"],
   shape: ([x], { low, high, interior }: Omit<PadParams, "value">) => {
     const lists = [low, high, interior];
@@ -205,6 +219,8 @@ const padConstant = linear("pad", {
         strides: interior.map((n) => n + 1),
       }),
   },
+  batch: ([x], _, { low, high, interior }) =>
+    padConstant(x, { low: [0, ...low], high: [0, ...high], interior: [0, ...interior] }),
   cost: free,
   sample: (draw) => {
     const shape = draw.shape();
@@ -235,6 +251,7 @@ export const flip: Op<readonly ["x"], { readonly axes: readonly number[] }> = li
   args: ["x"],
   shape: ([x], _: { readonly axes: readonly number[] }) => x,
   transpose: { x: (ct, { params }) => flip(ct, params) },
+  batch: ([x], _, { axes }) => flip(x, { axes: shifted(axes) }),
   cost: free,
   sample: (draw) => {
     const shape = draw.shape();

@@ -1,0 +1,196 @@
+/** The law of batching. */
+import { type Value, isFloating, moveAxis, sizeOf, stack, vmap } from "@cotangent/core";
+import { jvp } from "@cotangent/forward-mode";
+import { vjp } from "@cotangent/reverse-mode";
+import type { RecordedDraw } from "./draw.ts";
+import type { Law } from "./laws.ts";
+import { distance, largest, norm, numbersOf } from "./numbers.ts";
+import { type Outcome, fails, holds, inapplicable, showNumbers, weigh } from "./outcome.ts";
+import { Instance, type Setting, type Subject, directions, shapedLike, sizeOfAll } from "./subject.ts";
+
+type Run = (...values: Value[]) => Value[];
+
+/** Values for each element of a batch, of which those that are not marked are the same for all. */
+interface Batch {
+  readonly elements: readonly (readonly Value[])[];
+  readonly axes: readonly (number | null)[];
+}
+
+/** What a batch is made of, as numbers, so that it can be made again in another dtype. */
+interface Plan {
+  readonly size: number;
+  readonly axes: readonly (number | null)[];
+  /** For each element after the first, how the floats of the point are moved. */
+  readonly moves: readonly Float64Array[];
+}
+
+function planOf(subject: Subject, draw: RecordedDraw): Plan {
+  const size = draw.int(1, 3);
+  const inputs = [...subject.point, ...subject.constants];
+  const axes: (number | null)[] = inputs.map(({ shape }) => (draw.bool() ? draw.int(0, shape.length) : null));
+  if (axes.length > 0 && axes.every((axis) => axis === null)) axes[0] = 0;
+  const floats = subject.point.reduce((total, { shape }) => total + sizeOf(shape), 0);
+  return { size, axes, moves: Array.from({ length: size - 1 }, () => draw.direction(floats)) };
+}
+
+/** Elements of the batch: the point itself, then points within its room; indices and conditions are rotated. */
+function batchOf({ inputs, constants }: Instance, subject: Subject, { axes, moves }: Plan): Batch {
+  const elements = [new Float64Array(sizeOfAll(inputs)), ...moves].map((move, k) => {
+    let next = 0;
+    const point = inputs.map((input, i) => {
+      const data = input.dataSync();
+      const own = move.subarray(next, (next += input.size));
+      if (axes[i] !== null) for (let e = 0; e < data.length; e++) data[e] += subject.room * own[e];
+      return shapedLike(input, data);
+    });
+    const rest = constants.map((constant, i) => {
+      if (axes[inputs.length + i] === null || isFloating(constant.dtype)) return constant;
+      const data = constant.dataSync();
+      return shapedLike(
+        constant,
+        data.map((_, e) => data[(e + k) % data.length]),
+      );
+    });
+    return [...point, ...rest];
+  });
+  return { elements, axes };
+}
+
+const batchAlong = (values: readonly Value[], axis: number | null): Value =>
+  axis === null ? values[0] : moveAxis(stack(values, 0), 0, axis);
+
+/** f of each element, stacked along axis 0. */
+function one(f: Run, { elements }: Batch): Value[] {
+  const rows = elements.map((element) => f(...element));
+  return rows[0].map((_, o) => stack(rows.map((row) => row[o])));
+}
+
+function allAtOnce(f: Run, { elements, axes }: Batch): Value[] {
+  const values = axes.map((axis, i) =>
+    batchAlong(
+      elements.map((element) => element[i]),
+      axis,
+    ),
+  );
+  return vmap(f, { inAxes: axes })(...values);
+}
+
+/** vmap(f) over a batch is f of each element, and so it is with the derivatives. */
+export const vmapped: Law = {
+  name: "vmapped",
+  statement: "vmap(f) over a batch is f applied to each element; the same for J v and Jᵀ ȳ",
+  judge: (subject, setting, draw) => {
+    const plan = planOf(subject, draw);
+    if (plan.axes.length === 0) return inapplicable("no input");
+    const instance = new Instance(subject, setting.backend, setting.dtype);
+    const count = instance.inputs.length;
+    const f =
+      (at: Instance): Run =>
+      (...all) =>
+        at.applyTo(all.slice(0, count), all.slice(count));
+    const outcome = compared("f", subject, setting, plan, instance, f, (batch) => batch);
+    const smooth = f(instance)(...instance.inputs, ...instance.constants).filter((y) => y.aval.floating);
+    if (outcome !== undefined || subject.cut === "refused" || count === 0 || smooth.length === 0)
+      return outcome ?? holds;
+
+    const floats = (values: readonly Value[]): Value[] => values.filter((value) => value.aval.floating);
+    const total = plan.axes.length;
+    const [v, ybar] = [draw.direction(sizeOfAll(instance.inputs)), draw.direction(sizeOfAll(smooth))];
+    const spreadAxis = draw.bool() ? 0 : null;
+    const withSeeds =
+      (like: (at: Instance) => readonly Value[], numbers: Float64Array) =>
+      (batch: Batch, at: Instance): Batch => {
+        const seeds = directions(like(at), numbers);
+        return {
+          elements: batch.elements.map((element) => [...element, ...seeds]),
+          axes: [...batch.axes, ...seeds.map(() => spreadAxis)],
+        };
+      };
+    const pushed =
+      (at: Instance): Run =>
+      (...all) => {
+        const values = all.slice(0, total);
+        const tangents = [...all.slice(total), ...values.slice(count).map(() => null)];
+        const own = (...xs: Value[]): Value[] => floats(f(at)(...xs));
+        return jvp(own, values, tangents)[1];
+      };
+    const pulled =
+      (at: Instance): Run =>
+      (...all) => {
+        const rest = all.slice(count, total);
+        return vjp((...xs: Value[]) => floats(f(at)(...xs, ...rest)), ...all.slice(0, count))[1](
+          all.slice(total),
+        );
+      };
+    return (
+      compared(
+        "J v",
+        subject,
+        setting,
+        plan,
+        instance,
+        pushed,
+        withSeeds((at) => at.inputs, v),
+      ) ??
+      compared(
+        "Jᵀ ȳ",
+        subject,
+        setting,
+        plan,
+        instance,
+        pulled,
+        withSeeds((at) => at.smooth(...at.inputs), ybar),
+      ) ??
+      holds
+    );
+  },
+};
+
+function compared(
+  what: string,
+  subject: Subject,
+  setting: Setting,
+  plan: Plan,
+  instance: Instance,
+  f: (at: Instance) => Run,
+  extend: (batch: Batch, at: Instance) => Batch,
+): Outcome | undefined {
+  const both = (at: Instance): [Value[], Value[]] => {
+    const batch = extend(batchOf(at, subject, plan), at);
+    return [at.counted(() => allAtOnce(f(at), batch)), one(f(at), batch)];
+  };
+  const [found, wanted] = both(instance);
+  for (const [i, value] of found.entries()) {
+    if (value.aval.toString() !== wanted[i].aval.toString())
+      return fails(`${what} of a batch is ${value.aval}, stacked it is ${wanted[i].aval}`);
+    const [x, y] = [value.dataSync(), wanted[i].dataSync()];
+    const say = (tolerance: number): string =>
+      [
+        `${what} of a batch (axes ${JSON.stringify(plan.axes)}) is off by more than ${tolerance}`,
+        showNumbers("batched", x),
+        showNumbers("one by one", y),
+      ].join("\n");
+    const error = distance(x, y);
+    if (!value.aval.floating) {
+      if (error !== 0) return fails(say(0));
+      continue;
+    }
+    if (Array.from(x).every((number, k) => number === y[k] || (number !== number && y[k] !== y[k]))) continue;
+    const outcome = weigh(
+      {
+        error,
+        scale: norm(Array.from(y)) + largest(numbersOf(wanted.filter((other) => other.aval.floating))),
+        evaluations: instance.evaluations,
+        terms: sizeOfAll(instance.inputs) + 1,
+        again: (backend) => {
+          const [a, b] = both(instance.inFloat64(backend)).map((values) => values[i].dataSync());
+          return Array.from(a, (number, k) => number - b[k]);
+        },
+        say,
+      },
+      setting,
+    );
+    if (!outcome.judged || outcome.failure !== undefined) return outcome;
+  }
+  return undefined;
+}
