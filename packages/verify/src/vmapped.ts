@@ -28,7 +28,7 @@ function planOf(subject: Subject, draw: RecordedDraw): Plan {
   const size = draw.int(1, 3);
   const inputs = [...subject.point, ...subject.constants];
   const axes: (number | null)[] = inputs.map(({ shape }) => (draw.bool() ? draw.int(0, shape.length) : null));
-  if (axes.length > 0 && axes.every((axis) => axis === null)) axes[0] = 0;
+  if (axes.length > 0 && axes.filter((axis) => axis !== null).length === 0) axes[0] = 0;
   const floats = subject.point.reduce((total, { shape }) => total + sizeOf(shape), 0);
   return { size, axes, moves: Array.from({ length: size - 1 }, () => draw.direction(floats)) };
 }
