@@ -16,6 +16,7 @@ import {
   profile,
   tensor,
   tidy,
+  vmap,
   where,
 } from "cotangent";
 import { assertReports, checkPrimitive, checkPrograms, everyPrimitive, taylor } from "@cotangent/verify";
@@ -126,6 +127,19 @@ describe("known series", () => {
     );
   });
 
+  test("is what jax.experimental.jet gives (JAX 0.10.2, float64)", () => {
+    const f = (x: Value, y: Value): Value => x.sin().mul(y).exp().div(x.mul(x).add(1)).add(y.tanh());
+    const curve: [number[], number[]] = [
+      [2, 3, 5, 7],
+      [1, -1, 0.5, 2],
+    ];
+    const [value, series] = jet(f, [0.3, 0.7], curve);
+    const known = [
+      1.7326388628364857, 1.2350631419634226, -4.551121039358412, -19.568383975921765, 56.037817691280296,
+    ];
+    [value, ...series].forEach((each, k) => expect(each.item()).toBeCloseTo(known[k], 12)); // up to 70 roundoffs
+  });
+
   test("the series of a piece does not see the other pieces", () => {
     expect(derivatives((x) => where(x.gt(0), x.square(), x.sqrt()), 2, 3)).toEqual([4, 4, 2, 0]);
     expect(derivatives((x) => where(x.gt(0), x.sqrt(), x.square()), 0, 3)).toEqual([0, 0, 2, 0]);
@@ -233,6 +247,14 @@ describe("nesting", () => {
     for (const slope of [derivative(f), grad(f), (x: Value) => jvp(f, [x], [1])[1]]) {
       expect(jet(slope, [0.4], [[1, null]])[1][1].item()).toBeCloseTo(third, 12);
     }
+  });
+
+  test("batches of jets and jets of batches", () => {
+    const x = tensor([0.4, 0.5]);
+    const coefficient = (y: Value): Value => jet(f, [y], [[1, null]])[1][1];
+    const each = [0.4, 0.5].map((y) => coefficient(tensor(y)).item());
+    expect(vmap(coefficient)(x).toArray()).toEqual(each);
+    expect(jet(vmap(f), [x], [[tensor([1, 1]), null]])[1][1].toArray()).toEqual(each);
   });
 
   test("perturbations of different levels are never confused", () => {
@@ -348,6 +370,7 @@ describe("errors", () => {
   test("a primitive without a derivative is refused at the user's line", () => {
     const refused = discrete("jetTestRefused", {
       args: ["x"],
+      elementwise: true,
       shape: ([x]) => x,
       cost: () => 1,
       sample: () => ({ inputs: [], params: {} }),

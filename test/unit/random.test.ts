@@ -8,6 +8,7 @@ import {
   derivative,
   foldIn,
   grad,
+  gamma,
   gumbel,
   jit,
   normal,
@@ -17,6 +18,7 @@ import {
   tensor,
   threefry2x32,
   uniform,
+  vmap,
 } from "cotangent";
 import { createTfjsBackend } from "@cotangent/backend-tfjs";
 import "@tensorflow/tfjs-backend-cpu";
@@ -163,6 +165,27 @@ describe("bits", () => {
     expect(all.shape).toEqual([3, 2, 2]);
     for (let i = 0; i < 3; i++) expect(all.at(i).toArray()).toEqual(uniform(keys.at(i), [2, 2]).toArray());
     expect(normal(keys, [2]).at(1).toArray()).toEqual(normal(keys.at(1), [2]).toArray());
+  });
+
+  test("in a batch are those of each key alone", () => {
+    const keys = splitKey(key, 4);
+    const draw: Record<string, (k: Value) => Value> = {
+      uniform: (k) => uniform(k, [2, 3]),
+      normal: (k) => normal(splitKey(k).at(1), [2]),
+      gamma: (k) => gamma(foldIn(k, 3), tensor([0.5, 2])),
+      bernoulli: (k) => bernoulli(k, 0.3, [5]),
+      categorical: (k) => categorical(k, tensor([0, 1, 2]), { shape: [5] }),
+    };
+    for (const [name, f] of Object.entries(draw)) {
+      for (const all of [vmap(f)(keys), jit(vmap(f))(keys), vmap(jit(f))(keys)])
+        for (let i = 0; i < 4; i++) expect(all.at(i).toArray(), name).toEqual(f(keys.at(i)).toArray());
+    }
+    const numbers = tensor([3, 1, 2], { dtype: "int32" });
+    expect(
+      vmap((data: Value) => foldIn(key, data))(numbers)
+        .at(1)
+        .toArray(),
+    ).toEqual(foldIn(key, 1).toArray());
   });
 
   test("float32 has the top 24 bits of float64", () => {

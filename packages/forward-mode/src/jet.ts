@@ -274,7 +274,8 @@ export type Series<A> = { [K in keyof A]: readonly Tangents<A[K]>[] | null };
 
 /**
  * The value of f and its derivatives along a curve, up to any order, in one pass: order K costs in the order of K²
- * times f (K³ for quotients and powers), where K-fold nesting of `jvp` costs 2^K times f.
+ * times f (K³ for quotients and powers), where K-fold nesting of `jvp` costs 2^K times f. Loops and conditions that are
+ * primitives of their own (scan, cond ...) cost as with nesting.
  *
  * @param primals one tree per argument of f: where the curve is at t = 0.
  * @param series `series[i][k]` is the derivative of order k + 1 of argument i along the curve, a tree like the argument

@@ -5,6 +5,7 @@ import { DTypeError, ShapeError, fail } from "../errors.ts";
 import { type Op, discrete } from "../define/general.ts";
 import type { NoParams } from "../primitive.ts";
 import { keyWidth } from "../random/host.ts";
+import { allBatched } from "../vmap/batch-rules.ts";
 import { type ArgumentSample, type Domain, argument } from "../sampling.ts";
 
 /** The axes in front of the last one, which holds the key. */
@@ -80,11 +81,8 @@ export const foldKeys: Op<readonly ["key", "data"], NoParams> = discrete("foldIn
       params: {},
     };
   },
-  batch: ([key, data], [isKeyBatched, isDataBatched]) => {
-    const [count] = isKeyBatched ? key.shape : data.shape;
-    return foldKeys(
-      isKeyBatched ? key : key.broadcastTo([count, ...key.shape]),
-      isDataBatched ? data : data.broadcastTo([count, ...data.shape]),
-    );
+  batch: (inputs, batched) => {
+    const [key, data] = allBatched(inputs, batched);
+    return foldKeys(key, data);
   },
 });
