@@ -8,4 +8,4 @@ export * from "@cotangent/core";
 export * from "@cotangent/forward-mode";
 export * from "@cotangent/reverse-mode";
 export { JsBackend, binaryKernel, jsBackend, unaryKernel } from "@cotangent/backend-js";
-export { type HvpComposition, hessian, hvp, jacobian } from "./both-modes.ts";
+export { type HvpComposition, hessian, hvp, jacobian, mixedJacobian } from "./both-modes.ts";

@@ -38,6 +38,12 @@ const nobodys: Storage = { bytes: 0, born: 0, lastUse: 0 };
 /** A tensor that the caller brings along. */
 export const callers = (aval: Aval): Ghost => ({ aval, storage: nobodys });
 
+/** The values of a graph's variables before its first node. */
+export const start = (graph: Graph, inputs: readonly Ghost[]): Ghost[] => [
+  ...inputs,
+  ...graph.constants.map(({ aval }) => callers(aval)),
+];
+
 /** Primitives whose output is their input's buffer, under another shape or none. */
 const relabelling: ReadonlySet<string> = new Set(["reshape", "stopGradient", "straightThrough"]);
 
@@ -77,22 +83,27 @@ export class DryRun {
 
   /** Runs a graph as it is; graphs nested in it are optimised first, as the executor does. */
   graph(graph: Graph, inputs: readonly Ghost[]): Ghost[] {
-    const values = [...inputs, ...graph.constants.map(({ aval }) => callers(aval))];
-    for (const { primitive, inputs: operands, params, outputs } of graph.nodes) {
-      const found = this.bind(
-        primitive,
-        operands.map((variable) => values[variable]),
-        outputs.map((variable) => graph.avals[variable]),
-        params,
-      );
-      outputs.forEach((variable, i) => (values[variable] = found[i]));
-    }
+    const values = start(graph, inputs);
+    this.nodes(graph, values, 0, graph.nodes.length);
     const handedOver = new Set<number>();
     return graph.outputs.map((variable) => {
       if (variable < graph.firstDefined || handedOver.has(variable)) return sharing(values[variable]);
       handedOver.add(variable);
       return values[variable];
     });
+  }
+
+  /** Runs some of a graph's nodes; `values` has those of the variables before them, and gets those after them. */
+  nodes(graph: Graph, values: Ghost[], from: number, to: number): void {
+    for (const { primitive, inputs, params, outputs } of graph.nodes.slice(from, to)) {
+      const found = this.bind(
+        primitive,
+        inputs.map((variable) => values[variable]),
+        outputs.map((variable) => graph.avals[variable]),
+        params,
+      );
+      outputs.forEach((variable, i) => (values[variable] = found[i]));
+    }
   }
 
   /** Marks tensors as part of the result: they live until now. */
@@ -208,7 +219,7 @@ export class DryRun {
   }
 
   /** A constant made in eager code. */
-  #zeros(aval: Aval): Ghost {
+  zeros(aval: Aval): Ghost {
     const zero = callers(avalOf([], aval.dtype));
     return aval.rank === 0
       ? zero
@@ -260,7 +271,7 @@ export class DryRun {
       if (condition !== null) this.graph(optimize(condition), [...fixed, ...carry]);
     };
     const steps = this.#steps(params);
-    const { carry, rows } = this.#repeat(steps, start, (before) => {
+    const { carry, rows } = this.repeat(steps, start, (before) => {
       ask(before);
       const taken = arrays.map((array) => this.#row(array));
       const found = this.graph(body, [...fixed, ...before, ...taken]);
@@ -285,7 +296,7 @@ export class DryRun {
    * for the last ones, whose results nothing may use. What lies between is counted at once: no more is live there than
    * in the last of them, since only rows of results become more.
    */
-  #repeat(
+  repeat(
     count: number,
     start: readonly Ghost[],
     step: (carry: readonly Ghost[]) => Stepped,
@@ -337,7 +348,7 @@ export class DryRun {
     if (condition !== null) {
       const ask = (state: readonly Ghost[]): void =>
         void this.graph(optimize(condition), [...fixed, ...state]);
-      const { carry } = this.#repeat(length, start, (state) => {
+      const { carry } = this.repeat(length, start, (state) => {
         ask(state);
         return next(state);
       });
@@ -375,7 +386,7 @@ export class DryRun {
     const kept = new Map<number, readonly Ghost[]>([[0, start]]);
     let inHand: readonly Ghost[] = start;
     for (const action of schedule(length, params.checkpoint ?? "all")) {
-      if (action.kind === "advance") inHand = this.#repeat(action.to - action.from, inHand, next).carry;
+      if (action.kind === "advance") inHand = this.repeat(action.to - action.from, inHand, next).carry;
       else if (action.kind === "keep") kept.set(action.at, inHand);
       else if (action.kind === "restore") inHand = kept.get(action.at) as readonly Ghost[];
       else if (action.kind === "release") kept.delete(action.at);
@@ -388,7 +399,7 @@ export class DryRun {
       const { aval } = inputs[i];
       const kind = kindOf(params, i);
       if (kind === "row") return [this.#stack((foundRows.get(i) ?? []).toReversed(), aval)];
-      if (kind === "constant") return [sums.get(i) ?? this.#zeros(aval)];
+      if (kind === "constant") return [sums.get(i) ?? this.zeros(aval)];
       const found = carryBack[marks.slice(0, i).filter((_, k) => isCarry(k)).length];
       return [length === 0 ? sharing(found) : found];
     });

@@ -1,0 +1,179 @@
+/** What the derivatives of a graph cost, before any of them is computed. */
+import { type Aval, avalOf } from "../aval.ts";
+import { currentBackend } from "../backend.ts";
+import { CotangentError, DTypeError, fail } from "../errors.ts";
+import type { Graph } from "../graph/graph.ts";
+import { add } from "../primitives/binary.ts";
+import { dotGeneral } from "../primitives/contraction.ts";
+import { type Split, inlined, narrowestCuts, splitAt } from "./cut.ts";
+import { type DryRun, type Ghost, callers } from "./dry-run.ts";
+import { type GraphCostOptions, type RunCost, dryRun } from "./graph-cost.ts";
+import {
+  type Blocks,
+  type Differentiated,
+  type Execution,
+  floatingOutputs,
+  jacobianForward,
+  jacobianReverse,
+  reshaped,
+  runPulled,
+  runPushed,
+  sizeOfAll,
+} from "./jacobians.ts";
+
+export interface DerivativeCostOptions extends GraphCostOptions {
+  /** For each input whether to differentiate with respect to it; by default all floating ones. */
+  readonly wanted?: readonly boolean[];
+  /** How derivatives are run; by default "eager", as `jvp`, `vjp`, `jacfwd` and `jacrev` run them. */
+  readonly execution?: Execution;
+}
+
+export type Mode = "forward" | "reverse";
+
+/**
+ * A Jacobian accumulated in both modes: the function is cut in two, f = g ∘ h, at values with fewer elements than its
+ * inputs and its outputs, and the Jacobians of g and of h, each by its own mode, are multiplied.
+ */
+export interface MixedCost extends RunCost {
+  /** How many elements the cut has. */
+  readonly width: number;
+  /** The mode of h, from the inputs to the cut. */
+  readonly inner: Mode;
+  /** The mode of g, from the cut to the outputs. */
+  readonly outer: Mode;
+  /** The two parts. */
+  readonly split: Split;
+}
+
+export interface DerivativeCosts {
+  /** Elements of the inputs that are differentiated with respect to. */
+  readonly inputs: number;
+  /** Elements of the outputs that have derivatives. */
+  readonly outputs: number;
+  /** One run of the function. */
+  readonly value: RunCost;
+  /** One JVP, with the value. */
+  readonly jvp: RunCost;
+  /** One VJP: a run and one sweep back. */
+  readonly vjp: RunCost;
+  /** The whole Jacobian by forward mode: one pass per element of the inputs. */
+  readonly forward: RunCost;
+  /** The whole Jacobian by reverse mode: one run, and one sweep per element of the outputs. */
+  readonly reverse: RunCost;
+  /** The cheapest way through a cut, by FLOPs; null where no cut is narrower than both inputs and outputs. */
+  readonly mixed: MixedCost | null;
+}
+
+/**
+ * What the value of a graph, its JVP, its VJP and its Jacobian by each mode cost, exactly as `profile` would count them,
+ * without running any.
+ *
+ * A mixed Jacobian is one of few: at a cut of least size, nearest to the inputs or to the outputs, both parts by either
+ * mode. To find the cheapest order of elimination among all is NP-complete (Naumann, Optimal Jacobian accumulation is
+ * NP-complete, 2008; on the elimination of vertices see Griewank and Walther, Evaluating Derivatives, chapters 9 and 10).
+ *
+ * @throws DTypeError where an input to differentiate with respect to is not floating.
+ * @example
+ * ```ts
+ * const graph = stage((x: Value) => x.sin().sum())(avalOf([100], "float64"));
+ * const { forward, reverse } = derivativeCosts(graph);
+ * forward.flops / reverse.flops; // about 100
+ * ```
+ */
+export function derivativeCosts(graph: Graph, options: DerivativeCostOptions = {}): DerivativeCosts {
+  const { execution = "eager", backend = currentBackend() } = options;
+  const of: Differentiated = { graph, wanted: wantedOf(graph, options.wanted), backend, execution };
+  const inputs = graph.inputs.map(callers);
+  const cost = (body: (run: DryRun) => readonly Ghost[]): RunCost => dryRun({ ...options, backend }, body);
+  const whole = (blocks: (run: DryRun) => Blocks): RunCost => cost((run) => blocks(run).flat());
+  return {
+    inputs: sizeOfAll(graph.inputs.filter((_, i) => of.wanted[i])),
+    outputs: sizeOfAll(floatingOutputs(graph)),
+    value: cost((run) => run.graph(graph, inputs)),
+    jvp: cost((run) => {
+      const { outputs, tangents } = runPushed(run, of, of.wanted, inputs);
+      return [...outputs, ...tangents];
+    }),
+    vjp: cost((run) => {
+      const { outputs, sweep } = runPulled(run, of, inputs);
+      return [...outputs, ...sweep(floatingOutputs(graph).map(callers))];
+    }),
+    forward: whole((run) => jacobianForward(run, of, inputs)),
+    reverse: whole((run) => jacobianReverse(run, of, inputs)),
+    mixed: cheapestMixed(of, (blocks) => whole(blocks)),
+  };
+}
+
+function wantedOf({ inputs }: Graph, wanted: readonly boolean[] | undefined): readonly boolean[] {
+  if (wanted === undefined) return inputs.map((aval) => aval.floating);
+  if (wanted.length !== inputs.length)
+    fail(CotangentError, `derivativeCosts: wanted has ${wanted.length} marks for ${inputs.length} inputs.`);
+  inputs.forEach((aval, i) => {
+    if (wanted[i] && !aval.floating)
+      fail(
+        DTypeError,
+        `derivativeCosts: input ${i} is ${aval}, and has no derivative. Leave it out of wanted.`,
+      );
+  });
+  return wanted;
+}
+
+function cheapestMixed(
+  of: Differentiated,
+  cost: (blocks: (run: DryRun) => Blocks) => RunCost,
+): MixedCost | null {
+  const graph = inlined(of.graph);
+  const least = Math.min(
+    sizeOfAll(graph.inputs.filter((_, i) => of.wanted[i])),
+    sizeOfAll(floatingOutputs(graph)),
+  );
+  let cheapest: MixedCost | null = null;
+  for (const cut of narrowestCuts(graph, of.wanted)) {
+    const split = splitAt(graph, cut, of.wanted);
+    if (split.width === 0 || split.width >= least) continue;
+    for (const inner of ["reverse", "forward"] as const) {
+      for (const outer of ["forward", "reverse"] as const) {
+        const found = cost((run) => jacobianMixed(run, of, split, cut.length, { inner, outer }));
+        if (cheapest === null || found.flops < cheapest.flops)
+          cheapest = { ...found, width: split.width, inner, outer, split };
+      }
+    }
+  }
+  return cheapest;
+}
+
+const jacobianBy = { forward: jacobianForward, reverse: jacobianReverse } as const;
+
+/** The Jacobian through a cut, as `mixedJacobian` computes it. */
+function jacobianMixed(
+  run: DryRun,
+  of: Differentiated,
+  { values, inner, outer }: Split,
+  cutCount: number,
+  modes: { readonly inner: Mode; readonly outer: Mode },
+): Blocks {
+  const inputs = of.graph.inputs.map(callers);
+  const given = run.graph(values, inputs);
+  const ofInner = jacobianBy[modes.inner](run, { ...of, graph: inner }, inputs);
+  const marks = given.map((_, i) => i < cutCount);
+  const ofOuter = jacobianBy[modes.outer](run, { ...of, graph: outer, wanted: marks }, given);
+  const cut = outer.inputs.slice(0, cutCount);
+  const moved = of.graph.inputs.filter((_, i) => of.wanted[i]);
+  return floatingOutputs(outer).map((output, o) =>
+    moved.map((input, i) => {
+      const terms = cut.map((aval, v) => {
+        const left = reshaped(run, ofOuter[o][v], [output.size, aval.size]);
+        const right = reshaped(run, ofInner[v][i], [aval.size, input.size]);
+        return product(run, left, right);
+      });
+      const sum = terms.reduce((a, b) => run.bind(add.primitive, [a, b], [a.aval], {})[0]);
+      return reshaped(run, sum, [...output.shape, ...input.shape]);
+    }),
+  );
+}
+
+function product(run: DryRun, x: Ghost, y: Ghost): Ghost {
+  const aval: Aval = avalOf([x.aval.shape[0], y.aval.shape[1]], x.aval.dtype);
+  const params = { contractX: [1], contractY: [0], batchX: [], batchY: [] };
+  return run.bind(dotGeneral.primitive, [x, y], [aval], params)[0];
+}
