@@ -1,5 +1,6 @@
 /** The suite itself is judged: faults planted in rules and kernels must be caught, each by a law. */
 import {
+  batchByLoop,
   type Draw,
   type Kernel,
   type Primitive,
@@ -43,6 +44,7 @@ const sine = unaryKernel(Math.sin);
 const product = binaryKernel((x, y) => x * y);
 const facts = {
   args: ["x"],
+  elementwise: true,
   shape: ([x]) => x,
   cost: (_, output) => output.size,
   sample: (draw: Draw) => ({ inputs: [argument(draw.shape())], params: {} }),
@@ -90,6 +92,7 @@ describe("faults in rules are caught", () => {
   test("an un-broadcast forgotten", () => {
     jsBackend.kernels.set("mutant:broadcast", product);
     const mutant = bilinear("mutant:broadcast", {
+      batch: batchByLoop(() => primitives().get("mutant:broadcast") as Primitive),
       shape: ([x]) => x,
       cost: (_, output) => output.size,
       sample: (draw) => ({

@@ -1,5 +1,7 @@
 /** Wrong derivatives that real systems shipped, each by the public issue that reported it; a suite for any backend. */
 import {
+  type Primitive,
+  batchByLoop,
   type Backend,
   type Value,
   argument,
@@ -159,6 +161,7 @@ export function describeKnownBugs(backend: Backend): void {
       if (!primitives().has(name)) {
         primitive(name, {
           args: ["x", "s"],
+          batch: batchByLoop(() => primitives().get(name) as Primitive),
           residuals: { x: ["s"], s: ["x"] },
           shape: ([x]) => x,
           cost: (_, output) => output.size,
@@ -249,6 +252,7 @@ export function describeKnownBugs(backend: Backend): void {
       const used: string[] = [];
       primitive(name, {
         args: ["x"],
+        elementwise: true,
         residuals: { x: ["x"] },
         shape: ([x]) => x,
         cost: () => 1,

@@ -6,6 +6,7 @@ function mustNotCompile(_: () => void): void {}
 
 const stanza = {
   args: ["x", "y"],
+  elementwise: true,
   residuals: { x: ["y"], y: ["output"] },
   shape: ([x]: readonly { readonly shape: readonly number[] }[]) => x as never,
   cost: () => 1,
@@ -18,6 +19,9 @@ test("a primitive with a missing rule, or a VJP that looks at what it did not sa
     primitive("a", { ...stanza, jvp: { x: (t) => t, y: (t) => t }, vjp: { x: (ct) => ct } });
     // @ts-expect-error the JVP of x is missing
     primitive("b", { ...stanza, jvp: { y: (t) => t }, vjp: { x: (ct) => ct, y: (ct) => ct } });
+    const { elementwise: _, ...unbatched } = stanza;
+    // @ts-expect-error how it is batched is missing
+    primitive("e", { ...unbatched, jvp: { x: (t) => t, y: (t) => t }, vjp: { x: (t) => t, y: (t) => t } });
     primitive("c", {
       ...stanza,
       jvp: { x: (t) => t, y: (t) => t },

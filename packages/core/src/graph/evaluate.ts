@@ -2,7 +2,7 @@
 import type { Backend } from "../backend.ts";
 import { bind, bindMultiple, isObserved, notify, sharedLease } from "../bind.ts";
 import { CotangentError, fail } from "../errors.ts";
-import { enterScope, tidy, unowned } from "../memory.ts";
+import { enterScope, outsideScopes, tidy, unowned } from "../memory.ts";
 import { Tensor } from "../tensor.ts";
 import type { Recorder, Value } from "../value.ts";
 import type { Graph, GraphNode, Variable } from "./graph.ts";
@@ -72,7 +72,7 @@ export class Executable {
   constructor(graph: Graph, backend: Backend) {
     this.graph = graph;
     this.backend = backend;
-    this.constants = graph.constants.map((tensor) => tensor.to(backend));
+    this.constants = outsideScopes(() => graph.constants.map((tensor) => tensor.to(backend)));
     this.steps = graph.nodes.map((node) => this.step(node));
     this.dead = lastUses(graph);
   }
@@ -118,26 +118,29 @@ export class Executable {
         : node.inputs.length === 2
           ? (values) => [values[a], values[b]]
           : (values) => node.inputs.map((variable) => values[variable]);
-    const kernel = backend.kernels.get(primitive.name);
-    if (kernel === undefined)
-      return (values) => {
-        const inputs = gather(values);
-        return tidy(() =>
-          bindNode(node, values).map((output) => {
-            const tensor = output.concrete();
-            return inputs.includes(tensor) ? tensor.sharing() : tensor;
-          }),
-        );
-      };
     const aval = graph.avals[node.outputs[0]];
     return (values) => {
       const inputs = gather(values);
+      // Looked up at each run: a kernel may be replaced.
+      const kernel = backend.kernels.get(primitive.name);
+      if (kernel === undefined || primitive.rules.form === "multiple")
+        return this.bound(node, values, inputs);
       const buffer = kernel(inputs, aval, params);
       const lease = typeof buffer === "number" ? null : sharedLease(buffer, inputs[0]);
       const output = new Tensor(aval, backend, buffer, lease);
       if (isObserved()) withOrigin(node.origin, () => notify(primitive, inputs, [output], params));
       return output;
     };
+  }
+
+  /** A node that no single kernel computes: its temporaries are freed, and its outputs are tensors of their own. */
+  private bound(node: GraphNode, values: readonly Tensor[], inputs: readonly Tensor[]): Tensor[] {
+    return tidy(() =>
+      withOrigin(node.origin, () => bindNode(node, values)).map((output) => {
+        const tensor = output.concrete();
+        return inputs.includes(tensor) ? tensor.sharing() : tensor;
+      }),
+    );
   }
 }
 
