@@ -1,5 +1,5 @@
 /** What the comparison differentiates. */
-import { type Value, basisVector, tidy } from "@cotangent/core";
+import { type RunCost, type Value, basisVector, passCosts, stage, tidy } from "@cotangent/core";
 import { jvp } from "@cotangent/forward-mode";
 import { grad, vjp } from "@cotangent/reverse-mode";
 import { type HvpComposition, hvp } from "cotangent";
@@ -18,11 +18,24 @@ export interface Way {
   readonly run: (passes: readonly number[]) => Elements[];
 }
 
+/** What something costs before it is run, as graphs tell it. */
+export type Work = Pick<RunCost, "evaluations" | "flops" | "bytesMoved">;
+
+/** What a way will cost: something once, and something for each of its passes. */
+export interface Foretold {
+  readonly way: string;
+  readonly passes: number;
+  readonly common: Work;
+  readonly perPass: Work;
+}
+
 /** A function at a point, of n inputs and m outputs, and the ways to differentiate it. The derivative is [m, n]. */
 export interface Problem {
   readonly n: number;
   readonly m: number;
   readonly ways: readonly Way[];
+  /** What two of the ways will cost, told from the graph of the function: none of them is run for it. */
+  readonly foretell: () => readonly Foretold[];
   /** The value of the function whose derivative is wanted, at x + t direction: what differences are taken of. */
   readonly along: (direction: Value, t: number) => Elements;
   /** A direction to differentiate along, and the derivative times it, when the whole derivative is known. */
@@ -99,6 +112,13 @@ export function jacobianProblem({ f, x, manual, direction }: Differentiable): Pr
     n,
     m,
     ways: [forward, reverse, numerical, byHand(() => manual(x))],
+    foretell: () => {
+      const { value, jvp: pass, vjp: runAndSweep } = passCosts(stage(f)(x));
+      return [
+        { way: "forward", passes: n, common: nothing, perPass: pass },
+        { way: "reverse", passes: m, common: value, perPass: less(runAndSweep, value) },
+      ];
+    },
     along: (v, t) => tidy(() => f(x.add(v.mul(t))).dataSync()),
     direction,
     times: (jacobian) => {
@@ -114,7 +134,8 @@ export function jacobianProblem({ f, x, manual, direction }: Differentiable): Pr
 export function hessianVectorProblem({ f, x, manual, direction }: Differentiable): Problem {
   const gradient = grad(f);
   const composition = (name: HvpComposition): Way => whole(name, () => hvp(f, x, direction, name));
-  const slope = (y: Value): Value => jvp(f, [y], [direction])[1];
+  const slope = (y: Value, v: Value): Value => jvp(f, [y], [v])[1];
+  const slopeAlong = (y: Value): Value => slope(y, direction);
   return {
     n: x.size,
     m: 1,
@@ -126,16 +147,40 @@ export function hessianVectorProblem({ f, x, manual, direction }: Differentiable
         name: "forward-over-forward",
         passes: x.size,
         gives: "column",
-        run: (passes) => passes.map((k) => tidy(() => jvp(slope, [x], [basisVector(x, k)])[1].dataSync())),
+        run: (passes) =>
+          passes.map((k) => tidy(() => jvp(slopeAlong, [x], [basisVector(x, k)])[1].dataSync())),
       },
       whole("differences of gradients", () => centralDifference(gradient, x, direction)),
       byHand(() => manual(x)),
+    ],
+    foretell: () => [
+      {
+        way: "forward-over-reverse",
+        passes: 1,
+        common: passCosts(stage(gradient)(x)).jvp,
+        perPass: nothing,
+      },
+      {
+        way: "forward-over-forward",
+        passes: x.size,
+        common: nothing,
+        // The direction is an input here: what the function computes of it, each pass computes again.
+        perPass: passCosts(stage(slope)(x, direction), { wanted: [true, false] }).jvp,
+      },
     ],
     along: (v, t) => tidy(() => gradient(x.add(v.mul(t))).dataSync()),
     direction,
     times: (product) => product,
   };
 }
+
+const nothing: Work = { evaluations: 0, flops: 0, bytesMoved: 0 };
+
+const less = (whole: Work, part: Work): Work => ({
+  evaluations: whole.evaluations - part.evaluations,
+  flops: whole.flops - part.flops,
+  bytesMoved: whole.bytesMoved - part.bytesMoved,
+});
 
 const byHand = (derivative: () => Value): Way => whole("manual", derivative);
 

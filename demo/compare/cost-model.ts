@@ -1,10 +1,10 @@
 /**
- * What the derivatives of a large problem will cost, told from two small ones before the large one is run: a forward
- * way costs n passes of f, a reverse way one run of f and m sweeps back, and what one pass costs grows linearly with
- * the problem. FLOPs come from each primitive's own cost, evaluations from counting.
+ * What derivatives will cost, told from the graphs of their functions before anything is run: a forward way costs n
+ * passes of f, a reverse way one run of f and m sweeps back. At sizes that nobody measures, what one pass costs is taken to
+ * grow linearly from the two smallest problems on. Times follow from the counts by a model with three constants.
  */
 import type { Sweep } from "../cases/problem.ts";
-import type { Cost, Measurement, Point } from "./measure.ts";
+import type { Forecast, Measurement, Point } from "./measure.ts";
 
 export type Figure = "milliseconds" | "flops" | "evaluations";
 
@@ -20,12 +20,12 @@ export interface Crossover {
   readonly range: readonly [number, number];
 }
 
-/** A figure of the largest problem: predicted from the two smallest, and as it was then counted. */
+/** A figure of the largest problem: predicted from its graph, and as it was then counted or timed. */
 export interface Prediction {
   readonly way: string;
-  readonly figure: "flops" | "evaluations";
+  readonly figure: Figure;
   readonly predicted: number;
-  readonly counted: number;
+  readonly measured: number;
 }
 
 /** The two ways of a sweep whose crossover is looked for. */
@@ -43,6 +43,27 @@ export function measurementOf(point: Point, way: string): Measurement {
   return found;
 }
 
+export function forecastOf(point: Point, way: string): Forecast {
+  const found = point.forecasts.find((forecast) => forecast.way === way);
+  if (found === undefined) throw new Error(`${way} was not foretold.`);
+  return found;
+}
+
+/** Which of two rivals is the better by a figure, as foretold and as found. */
+export function winners(
+  sweep: Pick<Sweep, "case">,
+  point: Point,
+  figure: Figure = "milliseconds",
+): { readonly predicted: string; readonly measured: string } {
+  const [first, second] = rivals(sweep);
+  const better = (of: (way: string) => Record<Figure, number>): string =>
+    of(first)[figure] <= of(second)[figure] ? first : second;
+  return {
+    predicted: better((way) => forecastOf(point, way)),
+    measured: better((way) => measurementOf(point, way)),
+  };
+}
+
 /** The figure of a way at any size, on the straight lines through two points. */
 function extrapolate(
   varies: Sweep["varies"],
@@ -51,13 +72,12 @@ function extrapolate(
   figure: "flops" | "evaluations",
 ): (size: number) => number {
   const [from, to] = [sizeOf(varies, small), sizeOf(varies, larger)];
-  const measured = measurementOf(small, way);
-  const [a, b] = [measured.costs[figure], measurementOf(larger, way).costs[figure]];
-  const line = (part: keyof Cost, size: number): number =>
-    a[part] + ((b[part] - a[part]) * (size - from)) / (to - from);
-  const passesGrow =
-    measured.gives !== "whole" && (varies === "n = m" || (measured.gives === "column") === (varies === "n"));
-  return (size) => line("common", size) + line("perPass", size) * (passesGrow ? size : measured.passes);
+  const { gives } = measurementOf(small, way);
+  const [a, b] = [forecastOf(small, way), forecastOf(larger, way)];
+  const line = (part: "common" | "perPass", size: number): number =>
+    a[part][figure] + ((b[part][figure] - a[part][figure]) * (size - from)) / (to - from);
+  const passesGrow = gives !== "whole" && (varies === "n = m" || (gives === "column") === (varies === "n"));
+  return (size) => line("common", size) + line("perPass", size) * (passesGrow ? size : a.passes);
 }
 
 /** Every crossover of a sweep that was measured or can be predicted. */
@@ -76,15 +96,20 @@ export function crossovers(sweep: Pick<Sweep, "case" | "varies">, points: readon
     cheaperBeyond: curve[curve.length - 1].log > 0 ? second : first,
     range: [curve[0].size, curve[curve.length - 1].size],
   });
-  const measured = (figure: Figure): Crossover =>
+  const between = (
+    figure: Figure,
+    source: Crossover["source"],
+    of: (point: Point, way: string) => Record<Figure, number>,
+  ): Crossover =>
     crossover(
       figure,
-      "measured",
+      source,
       points.map((point) => ({
         size: sizeOf(varies, point),
-        log: Math.log(measurementOf(point, first)[figure] / measurementOf(point, second)[figure]),
+        log: Math.log(of(point, first)[figure] / of(point, second)[figure]),
       })),
     );
+  const measured = (figure: Figure): Crossover => between(figure, "measured", measurementOf);
   const predicted = (figure: "flops" | "evaluations"): Crossover => {
     const small = [points[0], points[1]] as const;
     const costOfFirst = extrapolate(varies, small, first, figure);
@@ -99,6 +124,7 @@ export function crossovers(sweep: Pick<Sweep, "case" | "varies">, points: readon
   };
   return [
     measured("milliseconds"),
+    between("milliseconds", "predicted", forecastOf),
     measured("flops"),
     predicted("flops"),
     measured("evaluations"),
@@ -128,16 +154,15 @@ function logarithmic(from: number, to: number, count: number): number[] {
   return Array.from({ length: count }, (_, i) => from * (to / from) ** (i / (count - 1)));
 }
 
-/** What the two smallest problems say of the largest, for both rivals; nothing where there is no third. */
-export function predictions(sweep: Pick<Sweep, "case" | "varies">, points: readonly Point[]): Prediction[] {
-  if (points.length < 3) return [];
+/** What its graph says of the largest problem, for both rivals. */
+export function predictions(sweep: Pick<Sweep, "case">, points: readonly Point[]): Prediction[] {
   const large = points[points.length - 1];
-  return (["flops", "evaluations"] as const).flatMap((figure) =>
+  return (["flops", "evaluations", "milliseconds"] as const).flatMap((figure) =>
     rivals(sweep).map((way) => ({
       way,
       figure,
-      predicted: extrapolate(sweep.varies, [points[0], points[1]], way, figure)(sizeOf(sweep.varies, large)),
-      counted: measurementOf(large, way)[figure],
+      predicted: forecastOf(large, way)[figure],
+      measured: measurementOf(large, way)[figure],
     })),
   );
 }

@@ -1,7 +1,14 @@
 /** Measures every way to differentiate one problem. Runs under Node and in a browser. */
-import { type Backend, profile, withBackend } from "@cotangent/core";
+import {
+  type Backend,
+  type TimeModel,
+  defaultTimeModel,
+  predictedTime,
+  profile,
+  withBackend,
+} from "@cotangent/core";
 import { jsBackend } from "@cotangent/backend-js";
-import type { Elements, Problem, Way } from "../cases/problem.ts";
+import type { Elements, Foretold, Problem, Way, Work } from "../cases/problem.ts";
 import { extrapolatedDerivative, largest, largestDifference } from "./differences.ts";
 
 export interface Effort {
@@ -13,7 +20,7 @@ export interface Effort {
 }
 
 /** A figure of a way, as a function of its passes: the same for each pass, plus what they have in common. */
-export interface Cost {
+interface Cost {
   readonly common: number;
   readonly perPass: number;
 }
@@ -30,7 +37,13 @@ export interface Measurement extends Effort {
   readonly peakLiveBytes: number;
   /** The largest error relative to the largest element of the derivative, over the passes that were run. */
   readonly error: number;
-  readonly costs: { readonly evaluations: Cost; readonly flops: Cost };
+}
+
+/** What a way was foretold to cost before it was run. */
+export interface Forecast extends Foretold {
+  readonly evaluations: number;
+  readonly flops: number;
+  readonly milliseconds: number;
 }
 
 /** How well the reference itself agrees with extrapolated differences, relative to the largest element. */
@@ -45,6 +58,8 @@ export interface Point {
   readonly n: number;
   readonly m: number;
   readonly check: ReferenceCheck;
+  /** For the two ways whose crossover is looked for. */
+  readonly forecasts: readonly Forecast[];
   readonly measurements: readonly Measurement[];
 }
 
@@ -65,7 +80,7 @@ export const quickBrowserPatience: Patience = { millisecondsPerRun: 15, rounds: 
 
 /**
  * Measures all ways of the problem that `build` makes on a backend, against the derivative by hand in float64.
- * Awaits `pause` between runs.
+ * Awaits `pause` between runs. What the ways will cost is foretold first, from graphs and the time model.
  */
 export async function measure(
   build: () => Problem,
@@ -73,6 +88,7 @@ export async function measure(
   backend: Backend,
   patience: Patience,
   pause: () => Promise<void>,
+  model: TimeModel = defaultTimeModel,
 ): Promise<Point> {
   const exact = withBackend(jsBackend, build);
   const reference = withBackend(jsBackend, () => wayNamed(exact, "manual").run([0])[0]);
@@ -80,6 +96,9 @@ export async function measure(
   await pause();
 
   const problem = withBackend(backend, build);
+  const forecasts = withBackend(backend, () =>
+    problem.foretell().map((foretold) => forecast(foretold, model)),
+  );
   const subjects = problem.ways.map((way) =>
     withBackend(backend, () => prepare(way, problem, reference, patience)),
   );
@@ -91,7 +110,23 @@ export async function measure(
       await pause();
     }
   }
-  return { size, n: problem.n, m: problem.m, check, measurements: subjects.map(summary) };
+  return { size, n: problem.n, m: problem.m, check, forecasts, measurements: subjects.map(summary) };
+}
+
+function forecast(foretold: Foretold, model: TimeModel): Forecast {
+  const { passes, common, perPass } = foretold;
+  const total = (figure: keyof Work): number => common[figure] + passes * perPass[figure];
+  const work = {
+    evaluations: total("evaluations"),
+    flops: total("flops"),
+    bytesMoved: total("bytesMoved"),
+  };
+  return {
+    ...foretold,
+    evaluations: work.evaluations,
+    flops: work.flops,
+    milliseconds: predictedTime(work, model),
+  };
 }
 
 export function wayNamed({ ways }: Problem, name: string): Way {
@@ -147,7 +182,6 @@ function prepare(way: Way, problem: Problem, reference: Elements, patience: Pati
       bytesMoved: total(bytesMoved),
       peakLiveBytes: Math.max(one.peakLiveBytes, two.peakLiveBytes),
       error: relativeError(way, timed, found, reference, problem),
-      costs: { evaluations, flops },
     },
     scale: total(evaluations) / total(evaluations, timed.length),
     milliseconds: [],

@@ -1,5 +1,5 @@
 /** Runs sweeps on one backend. The same code runs under Node and in the browser's page. */
-import type { Backend } from "@cotangent/core";
+import { type Backend, type TimeModel, calibrate } from "@cotangent/core";
 import { sweeps } from "../cases/index.ts";
 import type { CaseName, Scale, Sweep } from "../cases/problem.ts";
 import type { Digits } from "../data/digits.ts";
@@ -10,6 +10,8 @@ import { type Patience, type Point, measure } from "./measure.ts";
 export interface SweepResult extends Pick<Sweep, "id" | "case" | "title" | "about" | "varies"> {
   readonly backend: string;
   readonly dtype: string;
+  /** What evaluations, FLOPs and bytes take on this machine, as measured before the comparison. */
+  readonly model: TimeModel;
   readonly points: readonly Point[];
   readonly crossovers: readonly Crossover[];
   readonly predictions: readonly Prediction[];
@@ -31,6 +33,7 @@ export async function compare(
   progress: Progress,
 ): Promise<SweepResult[]> {
   const results: SweepResult[] = [];
+  const model = calibrate(backend);
   for (const sweep of sweeps.filter((candidate) => only.includes(candidate.case))) {
     const { id, title, about, varies } = sweep;
     const points: Point[] = [];
@@ -46,6 +49,7 @@ export async function compare(
           backend,
           patience,
           () => progress(message),
+          model,
         ),
       );
     }
@@ -57,6 +61,7 @@ export async function compare(
       varies,
       backend: backend.name,
       dtype: backend.defaultDType,
+      model,
       points,
       crossovers: crossovers(sweep, points),
       predictions: predictions(sweep, points),

@@ -1,6 +1,14 @@
 /** What the figures say, in sentences. Every number comes from the run. */
-import { type Crossover, type Figure, measurementOf, rivals, sizeOf } from "../compare/cost-model.ts";
-import type { Measurement } from "../compare/measure.ts";
+import {
+  type Crossover,
+  type Figure,
+  forecastOf,
+  measurementOf,
+  rivals,
+  sizeOf,
+  winners,
+} from "../compare/cost-model.ts";
+import type { Measurement, Point } from "../compare/measure.ts";
 import type { SweepResult } from "../compare/run.ts";
 import * as show from "./format.ts";
 
@@ -25,8 +33,7 @@ export function describeCrossover(sweep: SweepResult, figure: Figure, source: Cr
 
 /** A few sentences on what to conclude from one sweep. */
 export function conclusions(sweep: SweepResult): string[] {
-  const foretold = sweep.predictions.length > 0 ? [prediction(sweep)] : [];
-  return [speed(sweep), crossover(sweep), ...foretold, memory(sweep), accuracy(sweep)];
+  return [speed(sweep), crossover(sweep), prediction(sweep), memory(sweep), accuracy(sweep)];
 }
 
 /**
@@ -78,7 +85,8 @@ function crossover(sweep: SweepResult): string {
   const evaluations = crossoverOf(sweep, "evaluations", "predicted");
   const said = (found: Crossover | undefined): string =>
     found === undefined || found.at === null ? "none" : `${symbol} ≈ ${show.round3(found.at)}`;
-  const model = `the cost model predicted ${said(flops)} by FLOPs and ${said(evaluations)} by evaluations`;
+  const time = crossoverOf(sweep, "milliseconds", "predicted");
+  const model = `the cost model predicted ${said(time)} by time, ${said(flops)} by FLOPs and ${said(evaluations)} by evaluations`;
   if (measured === undefined || measured.at === null) {
     const cheaper = measured?.cheaperBeyond ?? first;
     const range = `${symbol} = ${sizeOf(sweep.varies, sweep.points[0])} to ${sizeOf(sweep.varies, last(sweep))}`;
@@ -90,15 +98,30 @@ function crossover(sweep: SweepResult): string {
 function prediction(sweep: SweepResult): string {
   const parts = sweep.predictions
     .filter(({ figure }) => figure === "flops")
-    .map(({ way, predicted, counted }) => {
-      const off = predicted / counted - 1;
+    .map(({ way, predicted, measured }) => {
+      const off = predicted / measured - 1;
       const judged =
         Math.abs(off) < 5e-4
           ? "exactly as"
           : `${show.percent(Math.abs(off))} ${off < 0 ? "below" : "above"} what was`;
       return `${show.count(predicted)}FLOPs for ${way} (${judged} counted)`.replace(/(\d)FLOPs/, "$1 FLOPs");
     });
-  return `From the two smallest problems, the cost model foretold the largest one's ${parts.join(" and ")}.`;
+  const right = sweep.points.filter((point) => {
+    const { predicted, measured } = winners(sweep, point);
+    return predicted === measured;
+  });
+  return (
+    `From graphs alone, the cost model foretold the largest problem's ${parts.join(" and ")}; its time ratio as ` +
+    `${show.round3(timeRatio(sweep, last(sweep), "predicted"))}, where ${show.round3(timeRatio(sweep, last(sweep), "measured"))} ` +
+    `was measured; and the faster of the two rightly at ${right.length} of ${sweep.points.length} sizes.`
+  );
+}
+
+/** How many times as long the first of the two rivals takes as the second. */
+export function timeRatio(sweep: SweepResult, point: Point, source: Crossover["source"]): number {
+  const of = source === "measured" ? measurementOf : forecastOf;
+  const [first, second] = rivals(sweep).map((way) => of(point, way).milliseconds);
+  return first / second;
 }
 
 function memory(sweep: SweepResult): string {

@@ -1,4 +1,5 @@
 /** The report: one HTML file that needs nothing else. */
+import type { Point } from "../compare/measure.ts";
 import type { SweepResult } from "../compare/run.ts";
 import { conclusions, describeCrossover, headline } from "./conclusions.ts";
 import * as show from "./format.ts";
@@ -108,8 +109,8 @@ ${shared}
 </section>
 <p>Each panel shows one function, of ever more inputs (n) or outputs (m); both axes are logarithmic, so a way that costs
 one pass per input or output rises as a straight line. Where lines cross, the better choice changes: left of the solid rule one of
-forward and reverse is faster, right of it the other; the dashed rule is where counting FLOPs on the two smallest problems said
-this would be.</p>`;
+forward and reverse is faster, right of it the other; the dashed rule is where the FLOPs of the functions' graphs, counted before
+anything ran, said this would be.</p>`;
 }
 
 function crossovers({ sweeps, webgl }: Result): string {
@@ -119,6 +120,7 @@ function crossovers({ sweeps, webgl }: Result): string {
       `${sweep.title} <small>(${sweep.backend})</small>`,
       pair.join(" / "),
       describeCrossover(sweep, "milliseconds", "measured"),
+      describeCrossover(sweep, "milliseconds", "predicted"),
       describeCrossover(sweep, "flops", "measured"),
       describeCrossover(sweep, "flops", "predicted"),
       describeCrossover(sweep, "evaluations", "measured"),
@@ -129,11 +131,12 @@ function crossovers({ sweeps, webgl }: Result): string {
     rows.push([
       "<strong>All cases on WebGL</strong>",
       "",
-      ...new Array<string>(5).fill("<strong>NOT RUN</strong>"),
+      ...new Array<string>(6).fill("<strong>NOT RUN</strong>"),
     ]);
   return `<h2>Where one way overtakes the other</h2>
-${table(["function", "between", "time, measured", "FLOPs, counted", "FLOPs, predicted", "evaluations, counted", "evaluations, predicted"], rows, "words")}
-<p>"Predicted" knows only the two smallest problems of each row. Time follows the number of evaluations while tensors are
+${table(["function", "between", "time, measured", "time, predicted", "FLOPs, counted", "FLOPs, predicted", "evaluations, counted", "evaluations, predicted"], rows, "words")}
+<p>"Predicted" knows the functions' graphs and no run of them: FLOPs and evaluations between the sizes and beyond them lie on lines
+through the two smallest problems of each row, and times come of three constants of this machine. Time follows the number of evaluations while tensors are
 small (each evaluation has a price of its own, whatever its size) and FLOPs once they are large, so the measured crossover should lie
 near one of the two predictions, or between them.</p>`;
 }
@@ -171,6 +174,9 @@ function figures(sweep: SweepResult): string {
       "bytes moved",
       "peak live bytes",
       "max rel. error",
+      "FLOPs, predicted",
+      "evaluations, predicted",
+      "time, predicted",
     ],
     sweep.points.flatMap((point) =>
       point.measurements.map((found) => [
@@ -186,9 +192,18 @@ function figures(sweep: SweepResult): string {
         found.bytesMoved.toLocaleString("en"),
         found.peakLiveBytes.toLocaleString("en"),
         show.error(errorOf(sweep, point, found)),
+        ...foretold(point, found.way),
       ]),
     ),
   );
+}
+
+/** Predictions of a way, where there are any. */
+function foretold({ forecasts }: Point, way: string): string[] {
+  const found = forecasts.find((forecast) => forecast.way === way);
+  if (found === undefined) return ["", "", ""];
+  const { flops, evaluations, milliseconds } = found;
+  return [flops.toLocaleString("en"), evaluations.toLocaleString("en"), show.duration(milliseconds)];
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[], kind = "numbers"): string {
@@ -241,9 +256,11 @@ holds all of it at once.</li>
 hand (black) is itself judged by extrapolated central differences (Ridders' method) along a random direction. An error of exactly 0 is
 drawn at 1e-17.</li>
 <li><b>Numerical</b> means central differences, with the step at which rounding and truncation balance.</li>
-<li>The <b>cost model</b> takes the counts of the two smallest problems: what a pass costs, and what all passes share. It takes both to grow on
-a straight line, and multiplies by n passes or m sweeps. Where a cost bends, it is off, and says by how much: a sweep back through the
-driven pendulum puts the cotangent of each of its n parameters into a vector of n.</li>
+<li>The <b>cost model</b> reads the graphs of the function, of its JVP and of its VJP, before anything runs: what a pass costs, and what
+all passes share, times n passes or m sweeps. What a function computes of constants alone is computed as it is traced, and is not in
+its graph. Where it predicts a crossover between the sizes, it takes the costs of a pass to grow on a straight line through the two
+smallest problems. Its <b>time</b> is a price for each evaluation, for each FLOP and for each byte moved, which were measured on other,
+smaller things before the comparison.</li>
 </ul></section>`;
 
 const css = `

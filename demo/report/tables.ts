@@ -1,9 +1,9 @@
 /** The tables that the terminal shows. */
 import Table from "cli-table3";
-import { measurementOf, rivals, sizeOf } from "../compare/cost-model.ts";
+import { forecastOf, measurementOf, rivals, sizeOf, winners } from "../compare/cost-model.ts";
 import type { Point } from "../compare/measure.ts";
 import type { SweepResult } from "../compare/run.ts";
-import { describeCrossover, sizeSymbol } from "./conclusions.ts";
+import { describeCrossover, sizeSymbol, timeRatio } from "./conclusions.ts";
 import * as show from "./format.ts";
 import { errorOf } from "./plots.ts";
 import type { Result } from "./result.ts";
@@ -26,13 +26,27 @@ function times(sweep: SweepResult): string {
     const { milliseconds, passes, timedPasses } = measurementOf(point, way);
     return `${timedPasses < passes ? "≈ " : ""}${show.duration(milliseconds)}`;
   };
-  const ratio = (point: Point): string =>
-    show.round3(measurementOf(point, first).milliseconds / measurementOf(point, second).milliseconds);
+  const ratio = (source: "measured" | "predicted") => (point: Point) =>
+    show.round3(timeRatio(sweep, point, source));
+  const flops = (way: string) => (point: Point) => {
+    const [predicted, counted] = [forecastOf(point, way).flops, measurementOf(point, way).flops];
+    return `${show.count(predicted)} | ${predicted === counted ? "same" : show.count(counted)}`;
+  };
+  const faster = (point: Point): string => {
+    const { predicted, measured } = winners(sweep, point);
+    return predicted === measured ? `${predicted} | same` : `${predicted} | ${measured}`;
+  };
   return table(
     ["time for n × m", ...sweep.points.map(({ n, m }) => `${n} × ${m}`)],
     [
       ...ways.map((way) => [way, ...sweep.points.map((point) => time(point, way))]),
-      [`${first} / ${second}`, ...sweep.points.map(ratio)],
+      [`${first} / ${second}`, ...sweep.points.map(ratio("measured"))],
+      ["the same, predicted", ...sweep.points.map(ratio("predicted"))],
+      ["faster: predicted | found", ...sweep.points.map(faster)],
+      ...[first, second].map((way) => [
+        `FLOPs of ${way}: predicted | found`,
+        ...sweep.points.map(flops(way)),
+      ]),
     ],
   );
 }
@@ -71,13 +85,21 @@ export function crossoverTable({ sweeps, webgl }: Result): string {
     `${sweep.id} [${sweep.backend}] ${sizeSymbol(sweep)} = ${sizeOf(sweep.varies, sweep.points[0])} … ` +
       `${sizeOf(sweep.varies, sweep.points[sweep.points.length - 1])}`,
     describeCrossover(sweep, "milliseconds", "measured"),
+    describeCrossover(sweep, "milliseconds", "predicted"),
     describeCrossover(sweep, "flops", "measured"),
     describeCrossover(sweep, "flops", "predicted"),
     describeCrossover(sweep, "evaluations", "predicted"),
   ]);
-  if (!webgl.ran) rows.push(["ALL CASES ON WEBGL", "NOT RUN", "NOT RUN", "NOT RUN", "NOT RUN"]);
+  if (!webgl.ran) rows.push(["ALL CASES ON WEBGL", "NOT RUN", "NOT RUN", "NOT RUN", "NOT RUN", "NOT RUN"]);
   return table(
-    ["crossover", "time, measured", "FLOPs, counted", "FLOPs, predicted", "evaluations, predicted"],
+    [
+      "crossover",
+      "time, measured",
+      "time, predicted",
+      "FLOPs, counted",
+      "FLOPs, predicted",
+      "evaluations, predicted",
+    ],
     rows,
   );
 }

@@ -98,8 +98,13 @@ test("a run writes a self-contained report and its figures, and says what it fou
     expect(result.disagreements).toEqual([]);
     for (const { points, crossovers, predictions } of result.sweeps) {
       expect(points.length).toBeGreaterThanOrEqual(3);
-      expect(crossovers).toHaveLength(5);
-      expect(predictions).toHaveLength(4);
+      expect(crossovers).toHaveLength(6);
+      expect(predictions).toHaveLength(6);
+      for (const { figure, predicted, measured } of predictions) {
+        // Times are foretold in order of magnitude, and the machine may be busy.
+        const factor = { flops: 1.05, evaluations: 1.35, milliseconds: 100 }[figure];
+        expect(Math.abs(Math.log(predicted / measured))).toBeLessThan(Math.log(factor));
+      }
       for (const { n, m, measurements } of points) {
         expect(n).toBeGreaterThan(0);
         expect(m).toBeGreaterThan(0);
@@ -129,6 +134,9 @@ test("a run writes a self-contained report and its figures, and says what it fou
     expect(stdout).toContain("WEBGL WAS NOT MEASURED");
     expect(stdout).toMatch(/Test accuracy: \d\d\.\d %/);
     expect(stdout).toContain("report.html");
+    expect(stdout).toContain("the same, predicted");
+    expect(stdout).toContain("time, predicted");
+    expect(stdout).toContain("From graphs alone, the cost model foretold");
   } finally {
     await rm(out, { recursive: true, force: true });
   }

@@ -86,9 +86,9 @@ describe("derivatives cost what is foretold", () => {
     let exact = 0;
     assert(
       property(gen(), (generate) => {
-        const { point, apply } = drawProgram(new RecordedDraw(generate), jsBackend, 6);
-        const inputs = point.map(({ shape, data }) => tensor(data, { shape }));
-        const graph = stage((...xs: Value[]) => apply(xs, []))(...inputs);
+        const program = drawProgram(new RecordedDraw(generate), jsBackend, 6);
+        const inputs = program.point.map(({ shape, data }) => tensor(data, { shape }));
+        const graph = stage((...xs: Value[]) => program.apply(xs, []))(...inputs);
         const f = (xs: Value[]): Value[] => evaluateGraph(graph, xs);
         const costs = derivativeCosts(graph);
         // What a rule computes of numbers alone is computed as it is traced, and is not part of the graph.
@@ -145,7 +145,7 @@ function measuredFlops(f: F, x: Value, costs: DerivativeCosts): Partial<Record<J
   const flops = (g: (y: Value) => unknown): number => counted(() => g(x)).flops;
   // FLOPs alone decide, so that it is the mixed way that runs where it is the cheapest by these.
   const onlyFlops = { millisecondsPerEvaluation: 0, flopsPerMillisecond: 1, bytesPerMillisecond: Infinity };
-  const mixed = mixedJacobian<Value[], Value>(f, { model: onlyFlops });
+  const mixed = mixedJacobian<Value[]>(f, { model: onlyFlops });
   const isMixed =
     costs.mixed !== null && costs.mixed.flops < Math.min(costs.forward.flops, costs.reverse.flops);
   return { forward: flops(jacfwd(f)), reverse: flops(jacrev(f)), ...(isMixed && { mixed: flops(mixed) }) };

@@ -29,8 +29,10 @@ export {
   type DerivativeCostOptions,
   type DerivativeCosts,
   type MixedCost,
+  type PassCosts,
   type Mode,
   derivativeCosts,
+  passCosts,
 } from "./cost/derivatives.ts";
 export { type Execution } from "./cost/jacobians.ts";
 export { type JacobianMode, type ModeChoice, type ModeOptions, chooseMode, modeOf } from "./cost/modes.ts";

@@ -86,7 +86,8 @@ function count(tree: unknown): number {
 
 /**
  * The Jacobian by whichever mode needs fewer passes: forward where the argument has no more elements than the result,
- * else reverse. The result's size is found by running f once.
+ * else reverse. The result's size is found by running f once. `chooseMode` foretells costs instead of counting elements,
+ * and `mixedJacobian` uses both modes, for functions that can be traced to a graph.
  */
 export function jacobian<A extends readonly unknown[] = Value[], R = Value, const N extends number = 0>(
   f: (...args: A) => R,

@@ -45,7 +45,7 @@ export interface MixedCost extends RunCost {
   readonly split: Split;
 }
 
-export interface DerivativeCosts {
+export interface PassCosts {
   /** Elements of the inputs that are differentiated with respect to. */
   readonly inputs: number;
   /** Elements of the outputs that have derivatives. */
@@ -56,6 +56,9 @@ export interface DerivativeCosts {
   readonly jvp: RunCost;
   /** One VJP: a run and one sweep back. */
   readonly vjp: RunCost;
+}
+
+export interface DerivativeCosts extends PassCosts {
   /** The whole Jacobian by forward mode: one pass per element of the inputs. */
   readonly forward: RunCost;
   /** The whole Jacobian by reverse mode: one run, and one sweep per element of the outputs. */
@@ -81,11 +84,32 @@ export interface DerivativeCosts {
  * ```
  */
 export function derivativeCosts(graph: Graph, options: DerivativeCostOptions = {}): DerivativeCosts {
-  const { execution = "eager", backend = currentBackend() } = options;
-  const of: Differentiated = { graph, wanted: wantedOf(graph, options.wanted), backend, execution };
+  const { of, cost } = setUp(graph, options);
   const inputs = graph.inputs.map(callers);
-  const cost = (body: (run: DryRun) => readonly Ghost[]): RunCost => dryRun({ ...options, backend }, body);
   const whole = (blocks: (run: DryRun) => Blocks): RunCost => cost((run) => blocks(run).flat());
+  return {
+    ...passCosts(graph, options),
+    forward: whole((run) => jacobianForward(run, of, inputs)),
+    reverse: whole((run) => jacobianReverse(run, of, inputs)),
+    mixed: cheapestMixed(of, (blocks) => whole(blocks)),
+  };
+}
+
+function setUp(
+  graph: Graph,
+  options: DerivativeCostOptions,
+): { of: Differentiated; cost: (body: (run: DryRun) => readonly Ghost[]) => RunCost } {
+  const { execution = "eager", backend = currentBackend() } = options;
+  return {
+    of: { graph, wanted: wantedOf(graph, options.wanted), backend, execution },
+    cost: (body) => dryRun({ ...options, backend }, body),
+  };
+}
+
+/** What one run, one JVP and one VJP of a graph cost: of `derivativeCosts` what is soon found. */
+export function passCosts(graph: Graph, options: DerivativeCostOptions = {}): PassCosts {
+  const { of, cost } = setUp(graph, options);
+  const inputs = graph.inputs.map(callers);
   return {
     inputs: sizeOfAll(graph.inputs.filter((_, i) => of.wanted[i])),
     outputs: sizeOfAll(floatingOutputs(graph)),
@@ -98,9 +122,6 @@ export function derivativeCosts(graph: Graph, options: DerivativeCostOptions = {
       const { outputs, sweep } = runPulled(run, of, inputs);
       return [...outputs, ...sweep(floatingOutputs(graph).map(callers))];
     }),
-    forward: whole((run) => jacobianForward(run, of, inputs)),
-    reverse: whole((run) => jacobianReverse(run, of, inputs)),
-    mixed: cheapestMixed(of, (blocks) => whole(blocks)),
   };
 }
 
