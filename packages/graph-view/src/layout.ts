@@ -19,6 +19,9 @@ export interface PlacedEdge {
   readonly points: readonly Point[];
   /** Where the label begins: right of the edge where edges run down, else above and under it. */
   readonly label: Point;
+  readonly direction: Direction;
+  /** Where a sign with the name of the source stands, for a line that would have come from far away. */
+  readonly sign?: Box;
 }
 
 export interface Placed extends Size {
@@ -29,10 +32,11 @@ export interface Placed extends Size {
   readonly frames: ReadonlyMap<string, Box>;
 }
 
-/** Sizes of what is drawn, which follow from its texts. */
+/** Sizes of what is drawn, which follow from its texts and from how closely they are set. */
 export interface Sizes {
   readonly item: (item: Item) => Size;
   readonly label: (edge: Edge) => Size;
+  readonly sign: (edge: Edge) => Size;
 }
 
 export type Direction = "down" | "right";
@@ -42,14 +46,45 @@ const titleOfFrame = 24;
 const gapOfFrames = 16;
 const labelGap = 5;
 
-/** The layout, downwards or to the right: whichever fills a page of these proportions better. */
-export function place(frame: Frame, sizes: Sizes, page: Size): Placed {
-  const down = placeFrame(frame, sizes, "down");
-  const scale = ({ width, height }: Size): number => Math.min(page.width / width, page.height / height, 1);
-  if (scale(down) > 0.9) return down;
-  const right = placeFrame(frame, sizes, "right");
-  return scale(right) > scale(down) * 1.1 ? right : down;
+/** The directions of the outermost graph and of those in it. */
+type Directions = readonly [outer: Direction, inner: Direction];
+
+/** Roomy, with a row for each text, or compact, with texts side by side. */
+export type Spacing = "roomy" | "compact";
+
+/** From this many edges on a picture is seen in parts: it is laid out once, compactly. */
+const manyEdges = 150;
+
+/**
+ * The layout that shows the graph largest on a page of these proportions: roomy or compact, and each of the outermost
+ * graph and those nested in it downwards or to the right.
+ */
+export function place(
+  frame: Frame,
+  sizesOf: (spacing: Spacing) => Sizes,
+  page: Size,
+): { readonly placed: Placed; readonly spacing: Spacing } {
+  if (countEdges(frame) >= manyEdges)
+    return { placed: placeFrame(frame, sizesOf("compact"), ["down", "down"]), spacing: "compact" };
+  const isNested = frame.items.some((item) => item.inner.length > 0);
+  let found: { placed: Placed; spacing: Spacing } | undefined;
+  let largest = 0;
+  for (const spacing of ["roomy", "compact"] as const)
+    for (const outer of ["down", "right"] as const)
+      for (const inner of isNested ? (["down", "right"] as const) : [outer]) {
+        const placed = placeFrame(frame, sizesOf(spacing), [outer, inner]);
+        const scale = Math.min(page.width / placed.width, page.height / placed.height, 1);
+        // The first ones are preferred where the others are not much larger.
+        if (scale > largest * 1.12) [found, largest] = [{ placed, spacing }, scale];
+      }
+  return found as { placed: Placed; spacing: Spacing };
 }
+
+const countEdges = (frame: Frame): number =>
+  frame.items.reduce(
+    (sum, item) => sum + item.inner.reduce((inside, nested) => inside + countEdges(nested), 0),
+    frame.edges.length,
+  );
 
 /** What dagre made of the items and edges of one frame, with upper left corners and lines that end on borders. */
 interface Arranged extends Size {
@@ -57,13 +92,16 @@ interface Arranged extends Size {
   readonly edges: ReadonlyMap<number, PlacedEdge>;
 }
 
-function placeFrame(frame: Frame, sizes: Sizes, direction: Direction): Placed {
+function placeFrame(frame: Frame, sizes: Sizes, [direction, within]: Directions): Placed {
   const inner = new Map(
-    frame.items.map((item) => [item, item.inner.map((nested) => placeFrame(nested, sizes, direction))]),
+    frame.items.map((item) => [
+      item,
+      item.inner.map((nested) => placeFrame(nested, sizes, [within, within])),
+    ]),
   );
   const sizeOf = (item: Item): Size => outerSize(sizes.item(item), inner.get(item) ?? []);
   const { boxes, edges, width, height } = best(frame, direction, (variant) =>
-    arranged(frame, sizeOf, sizes.label, direction, variant),
+    arranged(frame, { ...sizes, item: sizeOf }, direction, variant),
   );
 
   const items = new Map(boxes);
@@ -83,8 +121,13 @@ function placeFrame(frame: Frame, sizes: Sizes, direction: Direction): Placed {
       });
       for (const [id, part] of placed.items) items.set(id, moved(part, at));
       for (const [path, part] of placed.frames) frames.set(path, moved(part, at));
-      for (const [id, { points, label }] of placed.edges)
-        lines.set(id, { points: points.map((point) => moved(point, at)), label: moved(label, at) });
+      for (const [id, line] of placed.edges)
+        lines.set(id, {
+          ...line,
+          points: line.points.map((point) => moved(point, at)),
+          label: moved(line.label, at),
+          ...(line.sign && { sign: moved(line.sign, at) }),
+        });
       left += placed.width + gapOfFrames;
     });
   }
@@ -104,10 +147,11 @@ interface Variant {
  */
 function best(frame: Frame, direction: Direction, make: (variant: Variant) => Arranged): Arranged {
   const orders = Math.min(16, Math.max(1, Math.floor(240 / Math.max(1, frame.edges.length))));
+  if (orders === 1) return make({ isMirrored: false, order: 0 });
   let found: Arranged | undefined;
   let least = Infinity;
   for (let order = 0; order < orders && least >= 1; order++)
-    for (const isMirrored of orders === 1 ? [false] : [false, true]) {
+    for (const isMirrored of [false, true]) {
       const choice = make({ isMirrored, order });
       const score = crossings([...choice.edges.values()]) - 0.001 * operandsInOrder(frame, choice, direction);
       if (score < least) [found, least] = [choice, score];
@@ -142,8 +186,7 @@ function crossings(edges: readonly PlacedEdge[]): number {
 
 function arranged(
   frame: Frame,
-  sizeOf: (item: Item) => Size,
-  labelSize: (edge: Edge) => Size,
+  sizes: Sizes,
   direction: Direction,
   { isMirrored, order }: Variant,
 ): Arranged {
@@ -152,17 +195,20 @@ function arranged(
   drawing.setGraph({
     rankdir: isDown ? "TB" : "LR",
     nodesep: isDown ? 26 : 20,
-    ranksep: 30,
+    ranksep: isDown ? 28 : 30,
     edgesep: 16,
     marginx: margin,
     marginy: margin,
   });
-  for (const item of reordered(frame.items, order)) drawing.setNode(String(item.id), { ...sizeOf(item) });
+  for (const item of reordered(frame.items, order)) drawing.setNode(String(item.id), { ...sizes.item(item) });
+  const far = farEdges(frame);
+  const sourceOf = (edge: Edge): string => (far.has(edge) ? `sign ${edge.id}` : String(edge.from));
+  for (const edge of far) drawing.setNode(sourceOf(edge), { ...sizes.sign(edge) });
   for (const edge of reordered(frame.edges, order)) {
     // In the mirror image, what is left of a line is right of it.
     const labelpos = !isDown ? "c" : isMirrored ? "l" : "r";
-    const label = { ...labelSize(edge), labelpos, labeloffset: labelGap };
-    drawing.setEdge(String(edge.from), String(edge.to), label, String(edge.id));
+    const label = { ...sizes.label(edge), labelpos, labeloffset: labelGap };
+    drawing.setEdge(sourceOf(edge), String(edge.to), label, String(edge.id));
   }
   arrange(drawing);
 
@@ -170,32 +216,58 @@ function arranged(
   const mirror = <T extends Point>(point: T): T =>
     !isMirrored ? point : isDown ? { ...point, x: width - point.x } : { ...point, y: height - point.y };
   const boxes = new Map<number, Box>();
-  for (const item of frame.items) {
-    const node = mirror(drawing.node(String(item.id)) as Box);
-    boxes.set(item.id, { ...node, x: node.x - node.width / 2, y: node.y - node.height / 2 });
-  }
+  const boxOf = (name: string): Box => {
+    const { x, y, width, height } = mirror(drawing.node(name) as Box);
+    return { x: x - width / 2, y: y - height / 2, width, height };
+  };
+  for (const item of frame.items) boxes.set(item.id, boxOf(String(item.id)));
+  const signs = new Map([...far].map((edge) => [edge.id, boxOf(sourceOf(edge))]));
   const routes = new Map<number, { readonly edge: Edge; readonly inner: readonly Point[] }>();
   const labels = new Map<number, Point>();
   for (const edge of frame.edges) {
-    const placed = drawing.edge(String(edge.from), String(edge.to), String(edge.id)) as Box & {
+    const placed = drawing.edge(sourceOf(edge), String(edge.to), String(edge.id)) as Box & {
       points: Point[];
     };
     const { x, y } = mirror(placed);
     const label = isDown ? { x: x - placed.width / 2 + labelGap, y } : { x, y };
     labels.set(edge.id, label);
     const inner = placed.points.slice(1, -1).map(mirror);
-    if (isDown) straightenAt(label.y, labelSize(edge).height / 2, inner);
+    const size = sizes.label(edge);
+    straightenAt(label, (isDown ? size.height : size.width) / 2, inner, isDown);
     routes.set(edge.id, { edge, inner });
   }
-  return { width, height, boxes, edges: connected([...routes.values()], boxes, labels, isDown) };
+  return { width, height, boxes, edges: connected([...routes.values()], boxes, signs, labels, isDown) };
 }
 
-/** Lets a line run straight down beside its label. */
-function straightenAt(y: number, reach: number, points: Point[]): void {
-  const at = points.findIndex((point) => Math.abs(point.y - y) < 1);
+/** How many layers a line of a large frame crosses before a sign stands for it. */
+const farLayers = 6;
+
+/**
+ * The edges of a large frame that cross many layers. Lines of such length can be followed by nobody, and the time that
+ * dagre takes grows with the square of it.
+ */
+function farEdges({ items, edges }: Frame): Set<Edge> {
+  if (edges.length < manyEdges) return new Set();
+  const layer = new Map(items.map((item) => [item.id, 0]));
+  const layerOf = (id: number): number => layer.get(id) as number;
+  // The edges come in the order of their targets, which is topological.
+  for (const { from, to } of edges) layer.set(to, Math.max(layerOf(to), layerOf(from) + 1));
+  // An input stands just above what uses it first.
+  for (const item of items)
+    if (item.n < 0) {
+      const users = edges.filter(({ from }) => from === item.id).map(({ to }) => layerOf(to) - 1);
+      layer.set(item.id, Math.max(0, Math.min(...users)));
+    }
+  return new Set(edges.filter(({ from, to }) => layerOf(to) - layerOf(from) > farLayers));
+}
+
+/** Lets a line run straight along its label. */
+function straightenAt(label: Point, reach: number, points: Point[], isDown: boolean): void {
+  const at = points.findIndex((point) => Math.abs(isDown ? point.y - label.y : point.x - label.x) < 1);
   if (at < 0) return;
-  const { x } = points[at];
-  points.splice(at, 1, { x, y: y - reach - 4 }, { x, y: y + reach - 2 }, { x, y: y + reach });
+  const [{ x, y }] = points.splice(at, 1);
+  const beyond = [-reach - 4, reach - 4, reach + 2];
+  points.splice(at, 0, ...beyond.map((by) => (isDown ? { x, y: y + by } : { x: x + by, y })));
 }
 
 /**
@@ -205,6 +277,7 @@ function straightenAt(y: number, reach: number, points: Point[]): void {
 function connected(
   routes: readonly { readonly edge: Edge; readonly inner: readonly Point[] }[],
   boxes: ReadonlyMap<number, Box>,
+  signs: ReadonlyMap<number, Box>,
   labels: ReadonlyMap<number, Point>,
   isDown: boolean,
 ): Map<number, PlacedEdge> {
@@ -212,6 +285,7 @@ function connected(
   const ports = (end: "from" | "to"): Map<number, Point> => {
     const groups = new Map<number, { readonly id: number; readonly at: number }[]>();
     for (const { edge, inner } of routes) {
+      if (end === "from" && signs.has(edge.id)) continue;
       const group = groups.get(edge[end]) ?? [];
       group.push({ id: edge.id, at: along(inner.at(end === "from" ? 0 : -1) as Point) });
       groups.set(edge[end], group);
@@ -234,12 +308,21 @@ function connected(
   const ends = ports("to");
   const lead = (point: Point, by: number): Point =>
     isDown ? { x: point.x, y: point.y + by } : { x: point.x + by, y: point.y };
+  const exit = ({ x, y, width, height }: Box): Point =>
+    isDown ? { x: x + width / 2, y: y + height } : { x: x + width, y: y + height / 2 };
   return new Map(
     routes.map(({ edge: { id }, inner }) => {
-      const [start, end] = [starts.get(id) as Point, ends.get(id) as Point];
+      const sign = signs.get(id);
+      const start = sign === undefined ? (starts.get(id) as Point) : exit(sign);
+      const end = ends.get(id) as Point;
       return [
         id,
-        { points: [start, lead(start, 8), ...inner, lead(end, -10), end], label: labels.get(id) as Point },
+        {
+          points: [start, lead(start, 8), ...inner, lead(end, -10), end],
+          label: labels.get(id) as Point,
+          direction: isDown ? "down" : "right",
+          ...(sign && { sign }),
+        },
       ];
     }),
   );

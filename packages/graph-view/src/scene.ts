@@ -51,7 +51,11 @@ export interface Edge {
   /** The position among the inputs of the node. */
   readonly index: number;
   readonly argument: string;
+  /** The name of the argument in any case. */
+  readonly name: string;
   readonly shape: string;
+  /** The name of the variable, or of the input. */
+  readonly source: string;
 }
 
 export interface Frame {
@@ -86,6 +90,7 @@ class SceneBuilder {
   private readonly edgesByInput = new Map<string, Edge>();
   private readonly options: GraphViewOptions;
   private readonly repeats: ReadonlySet<string>;
+  /** What the calls around keep of their runs. */
   private readonly policies: SavePolicy[] = [];
 
   constructor(options: GraphViewOptions, repeats: ReadonlySet<string>) {
@@ -187,6 +192,8 @@ class SceneBuilder {
           to: to.id,
           index,
           argument: argumentOf(node, index),
+          name: node.primitive.variadic ? `input ${index}` : node.primitive.args[index],
+          source: from.n < 0 && from.family === "input" ? from.label : `%${variable}`,
           shape: shapeText(graph.avals[variable]),
         };
         this.edges.push(edge);
@@ -200,8 +207,11 @@ class SceneBuilder {
   private inner(node: GraphNode, n: number, path: Path): Frame[] {
     const { save } = node.params as { readonly save?: SavePolicy };
     return namedGraphs(node.params).map(({ name, graph }) => {
-      this.policies.push(save ?? "everything");
-      const frame = this.frame(graph, pathInto(path, n, name), name, (i) => innerName(node, name, i));
+      const inside = pathInto(path, n, name);
+      // A graph that repeats some of another is a way back: of it, the repeats alone are marked.
+      const isWayBack = graph.nodes.some((_, k) => this.repeats.has(`${inside}${k}`));
+      this.policies.push(isWayBack ? "everything" : (save ?? "everything"));
+      const frame = this.frame(graph, inside, name, (i) => innerName(node, name, i));
       this.policies.pop();
       return frame;
     });
@@ -234,6 +244,8 @@ function labelOf(graph: Graph, { primitive, inputs }: GraphNode): string {
 function argumentOf(node: GraphNode, index: number): string {
   const { primitive, inputs, params } = node;
   if ("carries" in params) return innerName(node, "body", index);
+  if ("branches" in params) return index === 0 ? "index" : `operand ${index - 1}`;
+  if ("graph" in params) return `input ${index}`;
   if (primitive.variadic) return inputs.length === 1 ? "" : `${index}`;
   return primitive.args.length === 1 || commutative.has(primitive.name) ? "" : primitive.args[index];
 }

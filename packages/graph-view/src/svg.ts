@@ -1,5 +1,5 @@
 /** The picture: items, edges and frames as SVG, with every text that the page's script fills in. */
-import type { PlacedEdge, Placed, Point } from "./layout.ts";
+import type { Placed, PlacedEdge, Point, Spacing } from "./layout.ts";
 import type { Edge, Frame, Item, Scene } from "./scene.ts";
 
 /** Widths of characters, as the page's fonts have them on average. */
@@ -17,25 +17,44 @@ const headHeight = 27;
 const rowHeight = 16;
 
 export interface Texts {
+  readonly spacing: Spacing;
   readonly rows: (item: Item) => readonly Row[];
   /** The longest local derivative on an edge. */
   readonly local: (edge: Edge) => string;
 }
 
-export function sizeOfItem(item: Item, { rows }: Texts): { width: number; height: number } {
-  const lines = rows(item);
+/** The rows of an item: a text each, or, set compactly, all texts of a variable side by side. */
+function rowsOf(item: Item, { rows, spacing }: Texts): Row[][] {
+  if (spacing === "roomy") return rows(item).map((row) => [row]);
+  const byVariable = new Map<number, Row[]>();
+  for (const row of rows(item)) byVariable.set(row.variable, [...(byVariable.get(row.variable) ?? []), row]);
+  return [...byVariable.values()];
+}
+
+const rowWidth = (row: Row): number => row.longest.length * widths.value;
+const gapInRow = 14;
+
+export function sizeOfItem(item: Item, texts: Texts): { width: number; height: number } {
+  const rows = rowsOf(item, texts);
   const id = item.variables.length === 1 ? item.variables[0].name : "";
   const head = item.label.length * widths.label + id.length * widths.id + (item.recomputed ? 16 : 0) + 38;
-  const longest = Math.max(0, ...lines.map(({ longest }) => longest.length));
+  const longest = rows.map((row) => row.reduce((sum, text) => sum + rowWidth(text) + gapInRow, -gapInRow));
   return {
-    width: Math.round(Math.max(96, head, longest * widths.value + 28)),
-    height: headHeight + lines.length * rowHeight + (lines.length > 0 ? 6 : 3),
+    width: Math.round(Math.max(90, head, Math.max(0, ...longest) + 28)),
+    height: headHeight + rows.length * rowHeight + (rows.length > 0 ? 6 : 3),
   };
 }
 
-export function sizeOfLabel(edge: Edge, { local }: Texts): { width: number; height: number } {
-  const longest = Math.max(shapeLabel(edge).length, local(edge).length);
-  return { width: Math.round(longest * widths.shape + 4), height: local(edge) === "" ? 14 : 27 };
+export function sizeOfLabel(edge: Edge, { local, spacing }: Texts): { width: number; height: number } {
+  const [shape, along] = [shapeLabel(edge), local(edge)];
+  if (along === "") return { width: Math.round(shape.length * widths.shape + 4), height: 14 };
+  const characters =
+    spacing === "roomy" ? Math.max(shape.length, along.length) : shape.length + along.length + 1;
+  return { width: Math.round(characters * widths.shape + 4), height: spacing === "roomy" ? 27 : 14 };
+}
+
+export function sizeOfSign({ source }: Edge): { width: number; height: number } {
+  return { width: Math.round(source.length * widths.id + 16), height: 18 };
 }
 
 const shapeLabel = ({ argument, shape }: Edge): string => (argument === "" ? shape : `${argument} ${shape}`);
@@ -59,7 +78,7 @@ function drawFrame(frame: Frame, placed: Placed, texts: Texts): string {
   return [
     ...frame.edges.map((edge) => drawEdge(edge, placed.edges.get(edge.id) as PlacedEdge)),
     ...frame.items.map((item) => drawItem(item, placed, texts)),
-    ...frame.edges.map((edge) => drawTag(edge, placed.edges.get(edge.id) as PlacedEdge, placed, texts)),
+    ...frame.edges.map((edge) => drawTag(edge, placed.edges.get(edge.id) as PlacedEdge, texts)),
   ].join("\n");
 }
 
@@ -73,14 +92,18 @@ function drawItem(item: Item, placed: Placed, texts: Texts): string {
     recomputed && "recomputed",
   ].filter(Boolean);
   const id = item.variables.length === 1 ? item.variables[0].name : "";
-  const rows = texts.rows(item).map(({ kind, variable }, i) => {
-    const prefix =
-      item.variables.length > 1 ? item.variables.find(({ id }) => id === variable)?.name : undefined;
-    const before = prefix === undefined ? "" : `<tspan class="id">${escapeHtml(prefix)} </tspan>`;
-    return (
-      `<text class="${kind}" x="16" y="${headHeight + 10 + i * rowHeight}">${before}` +
-      `<tspan data-${kind}="${variable}"></tspan></text>`
-    );
+  const rows = rowsOf(item, texts).flatMap((row, i) => {
+    const y = headHeight + 10 + i * rowHeight;
+    let left = 16;
+    return row.map((text, k) => {
+      const { kind, variable } = text;
+      const named = item.variables.length > 1 && k === 0;
+      const name = named ? item.variables.find(({ id }) => id === variable)?.name : undefined;
+      const before = name === undefined ? "" : `<tspan class="id">${escapeHtml(name)} </tspan>`;
+      const x = round(left);
+      left += rowWidth(text) + gapInRow;
+      return `<text class="${kind}" x="${x}" y="${y}">${before}<tspan data-${kind}="${variable}"></tspan></text>`;
+    });
   });
   const flag = outputs.join(", ");
   const flagWidth = flag.length * 6 + 14;
@@ -113,23 +136,32 @@ function drawInner(frame: Frame, placed: Placed, texts: Texts): string {
   );
 }
 
-function drawEdge({ id }: Edge, { points }: PlacedEdge): string {
+function drawEdge({ id, from, source }: Edge, { points, sign }: PlacedEdge): string {
   const path = smooth(points);
+  const board =
+    sign === undefined
+      ? ""
+      : `<g class="sign" data-sign="${from}" transform="translate(${round(sign.x)} ${round(sign.y)})">` +
+        `<rect width="${sign.width}" height="${sign.height}" rx="9"/>` +
+        `<text x="${sign.width / 2}" y="13" text-anchor="middle">${escapeHtml(source)}</text></g>`;
   return (
     `<g class="edge" data-edge="${id}"><path class="line" d="${path}" marker-end="url(#tip)"/>` +
-    `<path class="hit" d="${path}"/></g>`
+    `<path class="hit" d="${path}"/>${board}</g>`
   );
 }
 
-function drawTag(edge: Edge, { label }: PlacedEdge, { direction }: Placed, texts: Texts): string {
+function drawTag(edge: Edge, { label, direction }: PlacedEdge, texts: Texts): string {
   const isDown = direction === "down";
-  const hasLocal = texts.local(edge) !== "";
-  const [first, second] = isDown ? [hasLocal ? -5 : 3, 8] : [-5, 13];
-  return (
-    `<g class="tag" data-tag="${edge.id}" transform="translate(${round(label.x)} ${round(label.y)})"` +
-    `${isDown ? "" : ' text-anchor="middle"'}><text class="shape" y="${first}">${escapeHtml(shapeLabel(edge))}</text>` +
-    `${hasLocal ? `<text class="local" y="${second}" data-local="${edge.id}"></text>` : ""}</g>`
-  );
+  const along = texts.local(edge) === "" ? undefined : `class="local" data-local="${edge.id}"`;
+  const shape = escapeHtml(shapeLabel(edge));
+  const open = `<g class="tag" data-tag="${edge.id}" transform="translate(${round(label.x)} ${round(label.y)})"`;
+  const middle = isDown ? "" : ' text-anchor="middle"';
+  if (along === undefined)
+    return `${open}${middle}><text class="shape" y="${isDown ? 3 : -5}">${shape}</text></g>`;
+  if (isDown && texts.spacing === "compact")
+    return `${open}><text y="3"><tspan class="shape">${shape} </tspan><tspan ${along}></tspan></text></g>`;
+  const [first, second] = isDown ? [-5, 8] : [-5, 13];
+  return `${open}${middle}><text class="shape" y="${first}">${shape}</text><text ${along} y="${second}"></text></g>`;
 }
 
 /** Around the members of each cluster and the edges between them: one outline, of strokes that run together. */

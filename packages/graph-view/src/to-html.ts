@@ -1,12 +1,12 @@
 /** A graph as one self-contained page. */
 import type { Graph, GraphViewOptions } from "@cotangent/core";
-import { type Box, type Placed, place } from "./layout.ts";
+import { type Box, type Placed, type Sizes, type Spacing, place } from "./layout.ts";
 import type { Summary } from "./numbers.ts";
 import type { PageData, PageStep, PageTerm } from "./page/data.ts";
 import { runPage } from "./page/script.ts";
 import { pageHtml } from "./page/shell.ts";
 import { type Frame, type Item, type Scene, sceneOf } from "./scene.ts";
-import { type Row, type Texts, drawScene, sizeOfItem, sizeOfLabel } from "./svg.ts";
+import { type Row, type Texts, drawScene, sizeOfItem, sizeOfLabel, sizeOfSign } from "./svg.ts";
 import { type Path, type Traced, type TracedTerm, trace } from "./trace.ts";
 
 /** The part of a window of 1280 by 800 that the picture has. */
@@ -27,17 +27,21 @@ export function toHtml(graph: Graph, options: GraphViewOptions = {}): string {
   const traced = options.inputs === undefined ? undefined : trace(graph, options.inputs, options.cotangents);
   const scene = sceneOf(graph, options);
   const numbered = traced === undefined ? undefined : numberSteps(scene, traced);
-  const texts = textsOf(numbered);
-  const placed = place(
-    scene.frame,
-    { item: (item) => sizeOfItem(item, texts), label: (edge) => sizeOfLabel(edge, texts) },
-    canvas,
-  );
+  const textsWith = textsOf(numbered);
+  const sizesOf = (spacing: Spacing): Sizes => {
+    const texts = { ...textsWith, spacing };
+    return {
+      item: (item) => sizeOfItem(item, texts),
+      label: (edge) => sizeOfLabel(edge, texts),
+      sign: sizeOfSign,
+    };
+  };
+  const { placed, spacing } = place(scene.frame, sizesOf, canvas);
   const data = pageData(scene, placed, numbered, traced?.notice);
   return pageHtml({
     title: options.title ?? "Computational graph",
     facts: facts(scene, graph),
-    picture: drawScene(scene, placed, texts),
+    picture: drawScene(scene, placed, { ...textsWith, spacing }),
     families: [...new Set(scene.items.map((item) => item.family))],
     hasClusters: data.clusters.length > 0,
     hasRecomputed: scene.items.some((item) => item.recomputed !== undefined),
@@ -83,7 +87,7 @@ function numberSteps(scene: Scene, traced: Traced): Numbered {
       return id === undefined ? [] : [[id, number(value)]];
     });
   const terms = new Map<number, string[]>();
-  const termOf = (path: Path, { variable, edge, term, total, local }: TracedTerm): PageTerm[] => {
+  const termOf = (path: Path, { variable, edge, output, term, total, local }: TracedTerm): PageTerm[] => {
     const id = scene.variableAt(path, variable);
     if (id === undefined) return [];
     const before = terms.get(id) ?? [];
@@ -93,6 +97,7 @@ function numberSteps(scene: Scene, traced: Traced): Numbered {
       {
         variable: id,
         edge: edge === null ? null : (scene.edgeAt(path, edge.node, edge.index)?.id ?? null),
+        output,
         term: number(term),
         total: number(total),
         shown: adjointText(before, total.short),
@@ -135,7 +140,7 @@ function ownerOf(scene: Scene, path: Path): Item | undefined {
 }
 
 /** The longest texts that will stand on the picture. */
-function textsOf(numbered: Numbered | undefined): Texts {
+function textsOf(numbered: Numbered | undefined): Omit<Texts, "spacing"> {
   if (numbered === undefined) return { rows: () => [], local: () => "" };
   const { summaries, start, steps } = numbered;
   const longest = (map: Map<number, string>, key: number, text: string): void => {
@@ -153,6 +158,7 @@ function textsOf(numbered: Numbered | undefined): Texts {
   return {
     rows: ({ variables }) =>
       variables.slice(0, 4).flatMap(({ id, name }): Row[] => {
+        // The adjoint of several outputs stands under or next to a value that is named.
         const prefix = variables.length > 1 ? `${name} ` : "";
         const value = values.get(id);
         const adjoint = adjoints.get(id);
@@ -210,11 +216,12 @@ function pageData(
         path: item.path,
       };
     }),
-    edges: scene.edges.map(({ from, to, variable, argument, shape }) => ({
+    edges: scene.edges.map(({ from, to, variable, argument, name, shape }) => ({
       from,
       to,
       variable,
       argument,
+      name,
       shape,
     })),
     variables: scene.items

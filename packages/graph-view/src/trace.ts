@@ -28,6 +28,8 @@ export interface TracedTerm {
   readonly variable: number;
   /** The node and the input of it by which the term comes; null for a cotangent of an output. */
   readonly edge: { readonly node: number; readonly index: number } | null;
+  /** For such a cotangent, of which output it is. */
+  readonly output: number | null;
   readonly term: Summary;
   /** The adjoint so far. */
   readonly total: Summary;
@@ -123,6 +125,7 @@ class Recording {
         current.terms.push({
           variable,
           edge: n === null ? null : { node: n, index },
+          output: n === null ? index : null,
           term: summarize(term),
           total: summarize(total),
           ...(local && { local: summarize(local) }),
@@ -187,7 +190,8 @@ class Recording {
     const { body, condition, constants, carries, length, reverse } = params as LoopLike;
     const fixed = inputs.slice(0, constants);
     const arrays = inputs.slice(constants + carries);
-    const most = Math.floor(mostStepsInside / (2 * (body.nodes.length + 2)));
+    const each = 2 * (body.nodes.length + 2) + (condition === null ? 0 : condition.nodes.length + 1);
+    const most = Math.floor(mostStepsInside / each);
     const start = inputs.slice(constants, constants + carries);
     let of = length;
     if (condition !== null) {
@@ -203,7 +207,13 @@ class Recording {
     let carry = start;
     const rowAt = (step: number): number => (reverse ? of - 1 - step : step);
     const sweeps: Swept[] = [];
+    const ask = (step: number): void => {
+      if (condition === null) return;
+      const none = condition.inputs.map(() => false);
+      this.sweep(condition, [...fixed, ...carry], none, pathInto(path, n, "condition"), { step, of: of + 1 });
+    };
     for (let step = 0; step < of; step++) {
+      ask(step + 1);
       const rows = arrays.map((array) => array.at(rowAt(step)));
       const swept = this.sweep(body, [...fixed, ...carry, ...rows], floats(body), pathInto(path, n, "body"), {
         step: step + 1,
@@ -212,6 +222,7 @@ class Recording {
       sweeps.push(swept);
       carry = swept.outputs.slice(0, carries);
     }
+    ask(of + 1);
     return {
       back: (adjoints) => {
         let carried = adjoints.slice(0, carries);

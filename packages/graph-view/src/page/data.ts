@@ -43,6 +43,8 @@ export interface PageEdge {
   readonly to: number;
   readonly variable: number;
   readonly argument: string;
+  /** The name of the argument in any case, for two edges between the same nodes. */
+  readonly name: string;
   readonly shape: string;
 }
 
@@ -62,6 +64,8 @@ export interface PageTerm {
   readonly variable: number;
   /** Null for a cotangent of an output. */
   readonly edge: number | null;
+  /** For a cotangent, of which output it is. */
+  readonly output: number | null;
   readonly term: number;
   readonly total: number;
   /** The adjoint so far as it stands on the picture: `∂ 0.3 + 1.2 = 1.5`. */

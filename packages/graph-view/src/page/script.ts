@@ -188,9 +188,11 @@ export function runPage(data: PageData): void {
   };
   const isScalar = (summary: Summary): boolean => !summary.text.startsWith("[");
   const termSource = (term: PageTerm): HTMLElement | string => {
-    if (term.edge === null) return "given to the output";
-    const { to, argument } = edges[term.edge];
-    return make("span", {}, "through ", link(to, nameOf(to)), argument === "" ? "" : ` (${argument})`);
+    if (term.edge === null) return `given to output ${term.output}`;
+    const { from, to, argument, name } = edges[term.edge];
+    const isDouble = edges.filter((edge) => edge.from === from && edge.to === to).length > 1;
+    const as = argument === "" && isDouble ? name : argument;
+    return make("span", {}, "through ", link(to, nameOf(to)), as === "" ? "" : ` as ${as}`);
   };
   const adjointRows = (variable: number): Node[] => {
     const terms = known.adjoints.get(variable);
@@ -218,6 +220,28 @@ export function runPage(data: PageData): void {
     return rows;
   };
 
+  /** What a variable of a loop's body was in each step so far. */
+  const turnRows = (variable: number): Node[] => {
+    const rows: [value: string, adjoint: string][] = [];
+    for (const { iteration, values, terms } of steps.slice(0, at)) {
+      if (iteration === null) continue;
+      const row = (rows[iteration[0] - 1] ??= ["", ""]);
+      for (const [other, summary] of values) if (other === variable) row[0] = summaries[summary].short;
+      for (const term of terms) if (term.variable === variable) row[1] = `∂ ${summaries[term.total].short}`;
+    }
+    if (!rows.some(([value, adjoint]) => value !== "" || adjoint !== "")) return [];
+    const list = rows.map(([value, adjoint], i) =>
+      make(
+        "li",
+        {},
+        `${i + 1}`,
+        make("span", { className: "end forward" }, value),
+        make("span", { className: "end backward" }, adjoint),
+      ),
+    );
+    return [make("h3", {}, "In each step"), make("ul", {}, ...list)];
+  };
+
   const describeItem = (id: number): Node[] => {
     const item = items[id];
     const single = item.variables.length === 1 ? variables[item.variables[0]] : undefined;
@@ -241,7 +265,7 @@ export function runPage(data: PageData): void {
           ...(single === undefined ? [] : [make("h3", {}, "Value")]),
           ...numbers(summaries[value], "forward"),
         );
-      rows.push(...adjointRows(variable));
+      rows.push(...adjointRows(variable), ...turnRows(variable));
     }
     const into = edges.flatMap((edge, i) => (edge.to === id ? [i] : []));
     if (into.length > 0) {
@@ -469,6 +493,11 @@ export function runPage(data: PageData): void {
     drag = null;
     canvas.classList.remove("dragging");
     if (wasDragged) return;
+    const sign = (event.target as Element).closest("[data-sign]");
+    if (sign !== null) {
+      pin(Number(sign.getAttribute("data-sign")), true);
+      return;
+    }
     const target = (event.target as Element).closest("[data-item]");
     pin(target === null ? null : Number(target.getAttribute("data-item")), false);
   });
@@ -605,10 +634,11 @@ export function runPage(data: PageData): void {
   /** The whole picture if it can be read like that; else its beginning, in a size that can. */
   const begin = (): void => {
     fit();
-    const least = 0.55;
+    const least = 0.4;
     const room = size();
     if (room.width / view.width >= least) return;
-    const [width, height] = [room.width / least, room.height / least];
+    const readable = 0.65;
+    const [width, height] = [room.width / readable, room.height / readable];
     const along = data.box.height > data.box.width;
     const [x, y] = items[0]?.box ?? [0, 0];
     const middle = (all: number, part: number, near: number): number =>

@@ -96,13 +96,17 @@ main { grid-area: canvas; position: relative; min-width: 0; min-height: 0; }
 .searching .edge, .searching .tag { opacity: 0.3; }
 #tip path { fill: var(--wire); }
 #tip-back path { fill: color-mix(in oklab, var(--backward) 60%, var(--wire)); }
+.sign { cursor: pointer; }
+.sign rect { fill: var(--paper); stroke: var(--wire); }
+.sign text { font: 10.5px var(--mono); fill: var(--soft); }
+.sign:hover rect { stroke: var(--ink); }
 .tag { pointer-events: none; }
 .tag text { paint-order: stroke; stroke: var(--paper); stroke-width: 3px; stroke-linejoin: round; font: 10.5px var(--mono); }
 .tag .shape { fill: var(--faint); }
 .tag .local { fill: var(--backward); }
-.cluster .rim rect { fill: var(--function); } .cluster .rim path { fill: none; stroke: var(--function); stroke-width: 23; }
+.cluster .rim rect { fill: var(--function); } .cluster .rim path { fill: none; stroke: var(--function); stroke-width: 11; }
 .cluster .body rect { fill: color-mix(in oklab, var(--function) 12%, var(--paper)); }
-.cluster .body path { fill: none; stroke: color-mix(in oklab, var(--function) 12%, var(--paper)); stroke-width: 20; }
+.cluster .body path { fill: none; stroke: color-mix(in oklab, var(--function) 12%, var(--paper)); stroke-width: 8; }
 
 aside {
   grid-area: side; display: flex; flex-direction: column; min-height: 0; border-left: 1px solid var(--rule); background: var(--panel);
