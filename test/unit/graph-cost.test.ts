@@ -35,8 +35,8 @@ import { describe, expect, test } from "vitest";
 
 /** What was counted, and what was foretold; the outputs serve the next graph. */
 function compare(graph: Graph, inputs: readonly Value[], options: GraphCostOptions = {}): Value[] {
-  const { result, ...counted } = profile(() => evaluateGraph(graph, inputs));
   const { evaluations, flops, bytesMoved, peakLiveBytes } = graphCost(graph, options);
+  const { result, ...counted } = profile(() => evaluateGraph(graph, inputs));
   expect({ evaluations, flops, bytesMoved, peakLiveBytes }, graph.toString({ lines: false })).toEqual(
     counted,
   );

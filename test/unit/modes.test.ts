@@ -12,6 +12,7 @@ import {
   defaultTimeModel,
   derivativeCosts,
   evaluateGraph,
+  eye,
   jacfwd,
   jacrev,
   jit,
@@ -19,6 +20,7 @@ import {
   jvp,
   mixedJacobian,
   modeOf,
+  optimize,
   predictedTime,
   profile,
   pulledGraph,
@@ -26,6 +28,7 @@ import {
   stage,
   tensor,
   vjp,
+  vmap,
 } from "cotangent";
 import { RecordedDraw, drawProgram } from "@cotangent/verify";
 import { assert, gen, property } from "fast-check";
@@ -132,6 +135,30 @@ describe("derivatives cost what is foretold", () => {
     }
   });
 
+  test("many directions at once, as vmap takes them", () => {
+    const x = vector(12);
+    const graph = stage(network(12, 6, 20))(x);
+    const f = (v: Value): Value => evaluateGraph(graph, [v])[0];
+    // Whoever asks for the tangent alone does not pay for the value.
+    const pushed = optimize(stage((y: Value, v: Value) => jvp(f, [y], [v])[1])(x, x));
+    const columns = vmap((v: Value) => evaluateGraph(pushed, [x, v])[0]);
+    const basis = eye(12);
+    for (const size of [5, 12]) {
+      const { batched, forward, reverse } = derivativeCosts(graph, { batchSize: size });
+      const found = counted(() =>
+        size === 12 ? columns(basis) : basis.split([5, 5, 2]).map((part) => columns(part)),
+      );
+      expect(batched.forward.flops).toBe(found.flops);
+      expect(batched.forward.evaluations).toBeLessThan(forward.evaluations / 3);
+      expect(batched.forward.flops).toBeLessThan(forward.flops);
+      expect(batched.reverse.evaluations).toBeLessThan(reverse.evaluations / 3);
+      expect(batched.reverse.flops).toBeLessThan(reverse.flops);
+    }
+    expect(() => derivativeCosts(graph, { batchSize: 0 })).toThrow(
+      "batchSize is 0, but must be a whole number",
+    );
+  });
+
   test("marks that do not fit are refused", () => {
     const graph = stage((x: Value, i: Value) => x.take(i))(vector(3), avalOf([2], "int32"));
     expect(derivativeCosts(graph)).toMatchObject({ inputs: 3, outputs: 2 });
@@ -145,7 +172,7 @@ function measuredFlops(f: F, x: Value, costs: DerivativeCosts): Partial<Record<J
   const flops = (g: (y: Value) => unknown): number => counted(() => g(x)).flops;
   // FLOPs alone decide, so that it is the mixed way that runs where it is the cheapest by these.
   const onlyFlops = { millisecondsPerEvaluation: 0, flopsPerMillisecond: 1, bytesPerMillisecond: Infinity };
-  const mixed = mixedJacobian<Value[]>(f, { model: onlyFlops });
+  const mixed = mixedJacobian(f, { model: onlyFlops });
   const isMixed =
     costs.mixed !== null && costs.mixed.flops < Math.min(costs.forward.flops, costs.reverse.flops);
   return { forward: flops(jacfwd(f)), reverse: flops(jacrev(f)), ...(isMixed && { mixed: flops(mixed) }) };

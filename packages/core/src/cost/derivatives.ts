@@ -14,7 +14,9 @@ import {
   type Execution,
   floatingOutputs,
   jacobianForward,
+  jacobianForwardBatched,
   jacobianReverse,
+  jacobianReverseBatched,
   reshaped,
   runPulled,
   runPushed,
@@ -26,6 +28,8 @@ export interface DerivativeCostOptions extends GraphCostOptions {
   readonly wanted?: readonly boolean[];
   /** How derivatives are run; by default "eager", as `jvp`, `vjp`, `jacfwd` and `jacrev` run them. */
   readonly execution?: Execution;
+  /** How many directions one pass or sweep takes at once, in `batched`; by default all there are. */
+  readonly batchSize?: number;
 }
 
 export type Mode = "forward" | "reverse";
@@ -63,6 +67,11 @@ export interface DerivativeCosts extends PassCosts {
   readonly forward: RunCost;
   /** The whole Jacobian by reverse mode: one run, and one sweep per element of the outputs. */
   readonly reverse: RunCost;
+  /**
+   * Jacobians of many directions at once, as `vmap` of derivative graphs made once runs them: the function itself is run
+   * once per batch forward, and once in reverse. Putting the batches together is not counted.
+   */
+  readonly batched: { readonly forward: RunCost; readonly reverse: RunCost };
   /** The cheapest way through a cut, by FLOPs; null where no cut is narrower than both inputs and outputs. */
   readonly mixed: MixedCost | null;
 }
@@ -85,12 +94,22 @@ export interface DerivativeCosts extends PassCosts {
  */
 export function derivativeCosts(graph: Graph, options: DerivativeCostOptions = {}): DerivativeCosts {
   const { of, cost } = setUp(graph, options);
+  const { batchSize = Infinity } = options;
+  if (!(batchSize >= 1))
+    fail(
+      CotangentError,
+      `derivativeCosts: batchSize is ${batchSize}, but must be a whole number, 1 or more.`,
+    );
   const inputs = graph.inputs.map(callers);
   const whole = (blocks: (run: DryRun) => Blocks): RunCost => cost((run) => blocks(run).flat());
   return {
     ...passCosts(graph, options),
     forward: whole((run) => jacobianForward(run, of, inputs)),
     reverse: whole((run) => jacobianReverse(run, of, inputs)),
+    batched: {
+      forward: cost((run) => jacobianForwardBatched(run, of, inputs, batchSize)),
+      reverse: cost((run) => jacobianReverseBatched(run, of, inputs, batchSize)),
+    },
     mixed: cheapestMixed(of, (blocks) => whole(blocks)),
   };
 }

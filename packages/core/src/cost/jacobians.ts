@@ -4,7 +4,10 @@ import type { Backend } from "../backend.ts";
 import { type Pulled, pullGraph, pulledGraph, pushedGraph } from "../graph/differentiate.ts";
 import type { Graph } from "../graph/graph.ts";
 import { graphOf } from "../graph/stage.ts";
+import { withOutputs } from "../control/nested.ts";
+import { withoutDeadCode } from "../passes/dead-code.ts";
 import { optimize } from "../passes/optimize.ts";
+import { batchAval, batchedGraph } from "../vmap/batch-graph.ts";
 import { concatenate, reshape } from "../primitives/shape.ts";
 import type { Value } from "../value.ts";
 import { type DryRun, type Ghost, callers, start } from "./dry-run.ts";
@@ -161,6 +164,64 @@ export function jacobianReverse(run: DryRun, of: Differentiated, inputs: readonl
       ),
     );
   });
+}
+
+/** Directions in batches of so many at most: how many each batch has. */
+function batches(count: number, size: number): number[] {
+  const found: number[] = [];
+  for (let left = count; left > 0; left -= size) found.push(Math.min(left, size));
+  return found;
+}
+
+/** The Jacobian by JVPs of many directions at once, as `vmap` runs them; what the batches give is not joined. */
+export function jacobianForwardBatched(
+  run: DryRun,
+  { graph, wanted, backend }: Differentiated,
+  inputs: readonly Ghost[],
+  size: number,
+): Ghost[] {
+  return wanted.flatMap((mark, position) => {
+    if (!mark) return [];
+    const { graph: pushed } = pushedGraph(
+      graph,
+      wanted.map((_, i) => i === position),
+      backend,
+    );
+    const tangents = withoutDeadCode(
+      withOutputs(optimize(pushed), optimize(pushed).outputs.slice(graph.outputs.length)),
+    );
+    return batches(graph.inputs[position].size, size).flatMap((count) => {
+      const marks = tangents.inputs.map((_, i) => i >= inputs.length);
+      const batched = batchedGraph(tangents, count, marks, backend, "all");
+      return run.graph(optimize(batched.graph), [
+        ...inputs,
+        callers(batchAval(graph.inputs[position], count)),
+      ]);
+    });
+  });
+}
+
+/** The Jacobian by one run, and sweeps back of many cotangents at once; what the batches give is not joined. */
+export function jacobianReverseBatched(
+  run: DryRun,
+  { graph, wanted, backend }: Differentiated,
+  inputs: readonly Ghost[],
+  size: number,
+): Ghost[] {
+  const { forward, backward, savedInputs } = pulledGraph(graph, wanted, "everything", backend);
+  const all = run.graph(optimize(forward), inputs);
+  const residuals = [...savedInputs.map((i) => inputs[i]), ...all.slice(graph.outputs.length)];
+  const outputs = floatingOutputs(graph);
+  return outputs.flatMap((output, o) =>
+    batches(output.size, size).flatMap((count) => {
+      const marks = backward.inputs.map((_, i) => i === residuals.length + o);
+      const batched = batchedGraph(optimize(backward), count, marks, backend, "all");
+      const cotangents = outputs.map((aval, i) =>
+        i === o ? callers(batchAval(aval, count)) : run.zeros(aval),
+      );
+      return run.graph(optimize(batched.graph), [...residuals, ...cotangents]);
+    }),
+  );
 }
 
 /** Parts stacked along a new axis, before the axes of one part or after them, which becomes axes of that shape. */
