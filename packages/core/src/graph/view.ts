@@ -12,7 +12,7 @@ export interface GraphViewOptions {
   readonly cotangents?: readonly (Operand | null)[];
   /** Names of the inputs, as far as they have any. */
   readonly names?: readonly string[];
-  /** Groups of nodes (by their positions) that run as one kernel; by default those that fusion would make. */
+  /** Groups of nodes (by their positions) that run as one kernel, to be outlined. */
   readonly clusters?: readonly (readonly number[])[];
   /** Nodes (by their positions) that compute again what was computed before, besides those found in nested calls. */
   readonly recomputed?: readonly number[];
