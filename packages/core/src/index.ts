@@ -43,7 +43,7 @@ export { allBatched, batchByLoop, batchOf, moveAxis } from "./vmap/batch-rules.t
 export { BatchTrace, Batched } from "./vmap/batch-trace.ts";
 export { type BatchAxes, type VmapOptions, vmap } from "./vmap/vmap.ts";
 export { type JitOptions, type JitStats, type Jitted, jit } from "./jit.ts";
-export { optimize } from "./passes/optimize.ts";
+export { type Pass, openingPasses, optimize, repeatedPasses, runPasses } from "./passes/optimize.ts";
 export { type CustomFunction, type CustomParams, customCall } from "./custom/custom-call.ts";
 export {
   type CustomJvp,
@@ -113,7 +113,14 @@ export {
   stage,
 } from "./graph/stage.ts";
 export { requireLinear, transposeGraph } from "./graph/transpose.ts";
+export { withoutCommonSubexpressions } from "./passes/common-subexpressions.ts";
+export { withoutConstantNodes } from "./passes/constant-folding.ts";
 export { withoutDeadCode } from "./passes/dead-code.ts";
+export { type Explanation, type GraphFigures, type PassReport, explain } from "./passes/explain.ts";
+export { withoutCalls } from "./passes/inlining.ts";
+export type { Rule } from "./passes/rewriter.ts";
+export { type SimplifyOptions, rules as simplificationRules, simplified } from "./passes/simplification.ts";
+export { withoutSurrogates } from "./passes/surrogates.ts";
 
 export * from "./ops/contraction.ts";
 export * from "./ops/creation.ts";

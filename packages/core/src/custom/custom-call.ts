@@ -140,10 +140,13 @@ export const customCall: MultipleOp<CustomParams> = runningPrimitive<CustomParam
       (...tangents) => [...jvp(inputs, tangents).tangents],
       floating(inputs.map((input) => input.aval)),
       inputs[0].backend,
-      "scalars",
+      "nothing",
     );
     const linear = graph.inputs.map((_, i) => i < graph.inputs.length - captured.length);
-    requireLinear(graph, linear);
+    const known = linear.map((isArgument, i) =>
+      isArgument ? undefined : captured[i - linear.length + captured.length],
+    );
+    requireLinear(graph, linear, known);
     return {
       outputs,
       residuals: [...captured, ...outputs],

@@ -34,6 +34,15 @@ function showParam(value: unknown): string {
   return Object.is(value, -0) ? "-0" : typeof value === "string" ? JSON.stringify(value) : String(value);
 }
 
+const paramsKeys = new WeakMap<object, string>();
+
+/** Parameters of a primitive as text, the same for equal ones. */
+export function paramsKey(params: object): string {
+  let found = paramsKeys.get(params);
+  if (found === undefined) paramsKeys.set(params, (found = showParam(params)));
+  return found;
+}
+
 const structures = new WeakMap<Graph, string>();
 
 /** All of a graph that running it depends on, as text: not the lines it comes from. */

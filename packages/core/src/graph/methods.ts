@@ -1,4 +1,5 @@
 /** The views of a graph as its methods; graph.ts itself knows none of them. */
+import { type Explanation, explain } from "../passes/explain.ts";
 import { graphToDot, graphToMermaid } from "./diagrams.ts";
 import { Graph } from "./graph.ts";
 import { type GraphJSON, graphToJSON } from "./json.ts";
@@ -34,6 +35,8 @@ export interface GraphMethods {
    * @example `await writeFile("graph.html", graph.toHtml({ inputs: [tensor([1, 2, 3])] }))`
    */
   toHtml(options?: GraphViewOptions): string;
+  /** What each pass makes of the graph before it is run: an object, and as text a table. */
+  explain(): Explanation;
 }
 
 const methods: { readonly [K in keyof GraphMethods]: (graph: Graph, options?: never) => unknown } = {
@@ -42,6 +45,7 @@ const methods: { readonly [K in keyof GraphMethods]: (graph: Graph, options?: ne
   toDot: graphToDot,
   toMermaid: graphToMermaid,
   toHtml: graphToHtml,
+  explain,
 };
 
 for (const [name, view] of Object.entries(methods)) {

@@ -55,8 +55,8 @@ export class GraphVariable extends Tracer {
   }
 }
 
-/** What a graph keeps of what its function closed over: all tensors, or scalars alone, the others being captured. */
-export type Closing = "tensors" | "scalars";
+/** What a graph keeps of what its function closed over: all tensors, scalars, or nothing; the rest is captured. */
+export type Closing = "tensors" | "scalars" | "nothing";
 
 /** One recording of a graph. */
 export class StageTrace implements Recorder {
@@ -127,7 +127,8 @@ export class StageTrace implements Recorder {
     }
     let draft = this.known.get(value);
     if (draft === undefined) {
-      const isKept = value.level === 0 && (this.closing === "tensors" || value.rank === 0);
+      const isKept =
+        value.level === 0 && (this.closing === "tensors" || (this.closing === "scalars" && value.rank === 0));
       draft = isKept ? this.close(value as Tensor, who) : this.capture(value, who);
       this.known.set(value, draft);
     }

@@ -27,13 +27,18 @@ export function transposeGraph(
 }
 
 /**
- * Refuses a graph that is not, node by node, linear in the marked inputs; returns which outputs depend on them.
+ * Refuses a graph that is not, node by node, linear in the marked inputs; returns which outputs depend on them. Values
+ * of inputs, where they are given, tell which are zero.
  *
  * @throws DerivativeError that names the node, with its line.
  */
-export function requireLinear(graph: Graph, linear: readonly boolean[]): boolean[] {
+export function requireLinear(
+  graph: Graph,
+  linear: readonly boolean[],
+  inputs: readonly (Value | undefined)[] = [],
+): boolean[] {
   const depends = graph.avals.map((_, variable) => linear[variable] ?? false);
-  const isZero = zeros(graph);
+  const isZero = zeros(graph, inputs);
   for (const node of graph.nodes) {
     const marks = node.inputs.map((variable) => depends[variable]);
     if (!marks.includes(true)) continue;
@@ -81,12 +86,14 @@ function isJoint({ rules, args, variadic }: Primitive, index: number): boolean {
 }
 
 /** Variables that are zeros, as far as constants and broadcasts of them tell. */
-function zeros(graph: Graph): Set<Variable> {
+function zeros(graph: Graph, inputs: readonly (Value | undefined)[]): Set<Variable> {
   const found = new Set<Variable>();
-  graph.constants.forEach((tensor, i) => {
-    const isScalar = tensor.size === 1;
-    if (tensor.size === 0 || (isScalar && tensor.item() === 0)) found.add(graph.firstConstant + i);
-  });
+  const add = (value: Value | undefined, variable: Variable): void => {
+    if (value === undefined || value.level !== 0) return;
+    if (value.size === 0 || (value.size === 1 && value.item() === 0)) found.add(variable);
+  };
+  inputs.forEach(add);
+  graph.constants.forEach((tensor, i) => add(tensor, graph.firstConstant + i));
   for (const { primitive, inputs, outputs } of graph.nodes) {
     if (primitive === broadcastTo.primitive && found.has(inputs[0])) found.add(outputs[0]);
   }
