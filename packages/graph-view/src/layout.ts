@@ -266,7 +266,7 @@ function straightenAt(label: Point, reach: number, points: Point[], isDown: bool
   const at = points.findIndex((point) => Math.abs(isDown ? point.y - label.y : point.x - label.x) < 1);
   if (at < 0) return;
   const [{ x, y }] = points.splice(at, 1);
-  const beyond = [-reach - 4, reach - 4, reach + 2];
+  const beyond = [-reach - 9, reach - 4, reach + 2];
   points.splice(at, 0, ...beyond.map((by) => (isDown ? { x, y: y + by } : { x: x + by, y })));
 }
 
