@@ -21,7 +21,7 @@ class Place {
 }
 
 /** Frames between an operation and the user's line: those of op functions and of a few transformations. */
-const nearby = 20;
+const nearby = 16;
 
 /** Where an operation comes from: a place in the user's program, and which way through it. */
 export class Origin {

@@ -21,14 +21,32 @@ function isMergeable({ primitive, params }: GraphNode): boolean {
   return primitive.name !== "call" || (params as { save?: string }).save === "everything";
 }
 
+/** What a node computes, from what its inputs are called. */
+function keyOf({ primitive, params }: GraphNode, inputs: readonly number[]): string {
+  const order = commutative.has(primitive.name) ? inputs.toSorted((a, b) => a - b) : inputs;
+  return `${primitive.name} ${order.join(" ")} ${paramsKey(params)}`;
+}
+
+/** Whether any two nodes have the same inputs and the like; where none have, no two nodes compute the same. */
+function hasRepetition(graph: Graph): boolean {
+  const known = new Set<string>();
+  return graph.nodes.some((node) => {
+    if (!isMergeable(node)) return false;
+    const { size } = known;
+    return known.add(keyOf(node, node.inputs)).size === size;
+  });
+}
+
 /** The graph in which no two nodes compute the same. What is checkpointed stays computed as often as it was. */
 export function withoutCommonSubexpressions(graph: Graph): Graph {
+  if (!hasRepetition(graph)) return graph;
   const { builder, drafts } = rebuild(graph);
   const known = new Map<string, readonly Draft[]>();
   for (const node of graph.nodes) {
-    const inputs = node.inputs.map((variable) => drafts[variable]);
-    const order = commutative.has(node.primitive.name) ? inputs.sort((a, b) => a - b) : inputs;
-    const key = `${node.primitive.name} ${order.join(" ")} ${paramsKey(node.params)}`;
+    const key = keyOf(
+      node,
+      node.inputs.map((variable) => drafts[variable]),
+    );
     const found = isMergeable(node) ? known.get(key) : undefined;
     if (found !== undefined) {
       node.outputs.forEach((variable, i) => (drafts[variable] = found[i]));

@@ -12,6 +12,8 @@ export function withoutDeadCode(graph: Graph): Graph {
     isLive[n] = true;
     for (const variable of node.inputs) used[variable] = 1;
   }
+  const areConstantsUsed = graph.constants.every((_, i) => used[graph.firstConstant + i] === 1);
+  if (areConstantsUsed && !isLive.includes(false)) return graph;
   const builder = new GraphBuilder(graph.inputs);
   const drafts = [...builder.inputs];
   graph.constants.forEach((tensor, i) => {

@@ -41,9 +41,9 @@ export function runPasses(graph: Graph, observe: PassObserver = () => undefined)
   };
   let current = openingPasses.reduce(apply, withOptimisedBodies(graph));
   for (let round = 0; round < mostRounds; round++) {
-    const before = current.nodes.length;
+    const before = current;
     current = repeatedPasses.reduce(apply, current);
-    if (current.nodes.length === before) break;
+    if (current === before) break;
   }
   return current;
 }

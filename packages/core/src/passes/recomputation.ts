@@ -158,15 +158,13 @@ export class FlowNetwork {
         continue;
       }
       const edges = this.#edges[vertex];
-      const found = edges
-        .slice(next[vertex])
-        .findIndex((edge) => this.#room[edge] > 0 && levels[this.#to[edge]] === levels[vertex] + 1);
-      if (found >= 0) {
-        next[vertex] += found;
+      const leadsOn = (edge: number): boolean =>
+        this.#room[edge] > 0 && levels[this.#to[edge]] === levels[vertex] + 1;
+      while (next[vertex] < edges.length && !leadsOn(edges[next[vertex]])) next[vertex]++;
+      if (next[vertex] < edges.length) {
         path.push(edges[next[vertex]]);
       } else {
         if (last === undefined) return total;
-        next[vertex] = edges.length;
         path.pop();
         // That edge leads nowhere any more.
         next[this.#to[last ^ 1]]++;

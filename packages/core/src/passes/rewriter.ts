@@ -131,5 +131,9 @@ export function rewritten(graph: Graph, rules: readonly Rule[], fast: boolean): 
     const [output] = node.outputs;
     drafts[output] = add(node.primitive, inputs, node.params, graph.avals[output], node.origin);
   }
-  return { graph: builder.build(graph.outputs.map((variable) => drafts[variable])), applied };
+  const isSame = applied.size === 0;
+  return {
+    graph: isSame ? graph : builder.build(graph.outputs.map((variable) => drafts[variable])),
+    applied,
+  };
 }
