@@ -7,6 +7,7 @@ import {
   graphOf,
   jsBackend,
   call,
+  customVjp,
   scan,
   setBackend,
   stage,
@@ -325,6 +326,17 @@ describe("the page of a nested graph", () => {
       "· step 2 of 3",
       "· step 1 of 3",
     ]);
+  });
+
+  test("runs a function with a derivative of its own, and does not go back through it", async () => {
+    const clipped = customVjp((x: Value) => x.mul(3), {
+      forward: (x) => [x.mul(3), []],
+      backward: (_, cotangent) => [cotangent],
+    });
+    const shown = await open(stage((x: Value) => clipped(x))(1), { inputs: [2], names: ["x"] });
+    expect(shown.shown("value")).toEqual(["2", "6", "2", "6"]);
+    // Of x and of the call, but of nothing in it.
+    expect(shown.shown("adjoint")).toEqual(["∂ 1", "∂ 1"]);
   });
 
   test("marks what is computed again, and what is fused", async () => {

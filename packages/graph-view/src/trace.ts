@@ -161,7 +161,15 @@ class Recording {
   }
 
   private call({ params }: GraphNode, n: number, inputs: readonly Value[], path: Path): Inside | undefined {
-    const { graph } = params as { readonly graph?: Graph };
+    const { graph, call } = params as { readonly graph?: Graph; readonly call?: Graph };
+    // A function with rules of its own is run as it is written, but not gone back through.
+    if (call !== undefined && fits(call, inputs))
+      this.sweep(
+        call,
+        inputs,
+        inputs.map(() => false),
+        pathInto(path, n, "call"),
+      );
     if (graph === undefined || !fits(graph, inputs)) return undefined;
     return this.sweep(graph, inputs, floats(graph), pathInto(path, n, "graph"));
   }
