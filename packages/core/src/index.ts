@@ -116,6 +116,7 @@ export { requireLinear, transposeGraph } from "./graph/transpose.ts";
 export { withoutCommonSubexpressions } from "./passes/common-subexpressions.ts";
 export { withoutConstantNodes } from "./passes/constant-folding.ts";
 export { withoutDeadCode } from "./passes/dead-code.ts";
+export { FlowNetwork, isCheap, smallestSaved } from "./passes/recomputation.ts";
 export { type Explanation, type GraphFigures, type PassReport, explain } from "./passes/explain.ts";
 export { withoutCalls } from "./passes/inlining.ts";
 export type { Rule } from "./passes/rewriter.ts";

@@ -17,6 +17,7 @@ import { type Graph, GraphBuilder, type Variable, copyNode } from "./graph.ts";
 import { withOrigin } from "./origin.ts";
 import { graphOf } from "./stage.ts";
 import { withoutDeadCode } from "../passes/dead-code.ts";
+import { smallestSaved } from "../passes/recomputation.ts";
 
 /** The outputs of a graph and their tangents, for inputs and tangents; null tangents are zeros. */
 export function pushGraph(
@@ -201,8 +202,11 @@ export function pushedGraph(
 /** Whether the value of a node is kept for the way back, or computed again there. */
 export type Recompute = (primitive: string) => boolean;
 
-/** What is kept of the forward run: all that the way back needs, nothing but the inputs, or the costly products. */
-export type SavePolicy = "everything" | "nothing" | "products";
+/**
+ * What is kept of the forward run: all that the way back needs, nothing but the inputs, the costly products, or the
+ * fewest bytes from which the rest can be made again cheaply (`passes/recomputation.ts`).
+ */
+export type SavePolicy = "everything" | "nothing" | "products" | "smallest";
 
 /** What each policy computes again. */
 export const recomputes: Readonly<Record<SavePolicy, Recompute>> = {
@@ -211,6 +215,8 @@ export const recomputes: Readonly<Record<SavePolicy, Recompute>> = {
   nothing: () => true,
   products: (name) =>
     !["dotGeneral", "conv2d", "conv2dInputTranspose", "conv2dFilterTranspose"].includes(name),
+  // Not said by the primitive: a minimum cut of the graph decides, within what "everything" keeps.
+  smallest: (name) => recomputes.everything(name),
 };
 
 /** A graph's VJP as two graphs. */
@@ -254,12 +260,19 @@ export function pulledGraph(
       [...graph.inputs, ...floating],
       backend,
     );
-    return cut(joint, graph.inputs.length, graph.outputs.length, recomputes[policy]);
+    return cut(joint, graph.inputs.length, graph.outputs.length, policy);
   });
 }
 
+/** What crosses from the forward run to the way back, and what is run again there. */
+interface Crossing {
+  readonly savedInputs: ReadonlySet<Variable>;
+  readonly saved: ReadonlySet<Variable>;
+  readonly again: ReadonlySet<number>;
+}
+
 /** Cuts a joint graph in two, at what depends on its later inputs. */
-function cut(joint: Graph, inputCount: number, outputCount: number, recompute: Recompute): Pulled {
+function cut(joint: Graph, inputCount: number, outputCount: number, policy: SavePolicy): Pulled {
   const isLate = joint.avals.map((_, variable) => variable >= inputCount && variable < joint.inputs.length);
   const definedBy = new Map<Variable, number>();
   joint.nodes.forEach((node, n) => {
@@ -269,28 +282,44 @@ function cut(joint: Graph, inputCount: number, outputCount: number, recompute: R
       definedBy.set(variable, n);
     }
   });
+  const lateOutputs = joint.outputs.slice(outputCount);
+  const needed = [
+    ...joint.nodes.flatMap((node) => (isLate[node.outputs[0]] ? node.inputs : [])),
+    ...lateOutputs,
+  ];
   // What the way back uses of the forward run: kept, or made again from what is kept.
-  const savedInputs = new Set<Variable>();
-  const saved = new Set<Variable>();
-  const again = new Set<number>();
-  const need = (start: Variable): void => {
-    const open = [start];
-    for (let variable = open.pop(); variable !== undefined; variable = open.pop()) {
-      const n = definedBy.get(variable);
-      if (isLate[variable] || saved.has(variable)) continue;
-      if (n === undefined) {
-        if (variable < inputCount) savedInputs.add(variable);
-      } else if (!recompute(joint.nodes[n].primitive.name)) {
-        saved.add(variable);
-      } else if (!again.has(n)) {
-        again.add(n);
-        open.push(...joint.nodes[n].inputs);
+  const crossing = (isKept: (variable: Variable, n: number) => boolean): Crossing => {
+    const savedInputs = new Set<Variable>();
+    const saved = new Set<Variable>();
+    const again = new Set<number>();
+    for (const start of needed) {
+      const open = [start];
+      for (let variable = open.pop(); variable !== undefined; variable = open.pop()) {
+        const n = definedBy.get(variable);
+        if (isLate[variable] || saved.has(variable)) continue;
+        if (n === undefined) {
+          if (variable < inputCount) savedInputs.add(variable);
+        } else if (isKept(variable, n)) {
+          saved.add(variable);
+        } else if (!again.has(n)) {
+          again.add(n);
+          open.push(...joint.nodes[n].inputs);
+        }
       }
     }
+    return { savedInputs, saved, again };
   };
-  for (const node of joint.nodes) if (isLate[node.outputs[0]]) node.inputs.forEach(need);
-  const lateOutputs = joint.outputs.slice(outputCount);
-  lateOutputs.forEach(need);
+  let found = crossing((_, n) => !recomputes[policy](joint.nodes[n].primitive.name));
+  if (policy === "smallest") {
+    const chosen = smallestSaved({
+      graph: joint,
+      needed,
+      isLate: (variable) => isLate[variable],
+      kept: found.savedInputs,
+    });
+    found = crossing((variable) => chosen.has(variable));
+  }
+  const { savedInputs, saved, again } = found;
 
   const forward = new GraphBuilder(joint.inputs.slice(0, inputCount));
   const before: Variable[] = [...forward.inputs];
@@ -307,11 +336,9 @@ function cut(joint: Graph, inputCount: number, outputCount: number, recompute: R
     before[joint.firstConstant + i] = forward.constant(tensor);
     behind[joint.firstConstant + i] = back.constant(tensor);
   });
-  joint.nodes.forEach((node, n) => {
-    const late = isLate[node.outputs[0]];
-    if (!late) copyNode(joint, node, forward, before);
-    if (late || again.has(n)) copyNode(joint, node, back, behind);
-  });
+  for (const node of joint.nodes) if (!isLate[node.outputs[0]]) copyNode(joint, node, forward, before);
+  for (const n of backOrder(joint, (n) => isLate[joint.nodes[n].outputs[0]], again))
+    copyNode(joint, joint.nodes[n], back, behind);
   return {
     forward: withoutDeadCode(
       forward.build([...joint.outputs.slice(0, outputCount), ...saved].map((variable) => before[variable])),
@@ -320,6 +347,27 @@ function cut(joint: Graph, inputCount: number, outputCount: number, recompute: R
     savedInputs: [...savedInputs],
     saved: saved.size,
   };
+}
+
+/** The nodes of the way back in their order, each that is run again as late as it can be: what it gives then lives short. */
+function backOrder(
+  joint: Graph,
+  isLate: (node: number) => boolean,
+  again: ReadonlySet<number>,
+): readonly number[] {
+  const firstUse = new Int32Array(joint.avals.length).fill(joint.nodes.length);
+  const moments = joint.nodes.map((_, n) => n);
+  for (let n = joint.nodes.length - 1; n >= 0; n--) {
+    if (!isLate(n) && !again.has(n)) continue;
+    const { inputs, outputs } = joint.nodes[n];
+    if (again.has(n)) moments[n] = outputs.reduce((first, v) => Math.min(first, firstUse[v]), Infinity);
+    for (const variable of inputs) firstUse[variable] = Math.min(firstUse[variable], moments[n]);
+  }
+  // Nodes run again for the same node keep their order, and come before it: their numbers are smaller.
+  return moments
+    .map((_, n) => n)
+    .filter((n) => isLate(n) || again.has(n))
+    .sort((a, b) => moments[a] - moments[b] || a - b);
 }
 
 function keyOf(backend: Backend, ...parts: readonly (readonly boolean[] | string)[]): string {
