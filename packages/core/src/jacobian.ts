@@ -1,8 +1,8 @@
 /** What both Jacobians share: bases of tangents or cotangents, and the layout of the result. */
 import { type Shape, avalOf } from "./aval.ts";
+import { ShapeError, fail } from "./errors.ts";
 import { fromHost, hostArray } from "./tensor.ts";
 import { mapTree } from "./tree.ts";
-import { stack } from "./ops/shape.ts";
 import type { Value } from "./value.ts";
 
 /** A Jacobian in the structure of the result and, within each leaf of it, that of the argument. */
@@ -15,6 +15,44 @@ export type Jacobian<R, T> = R extends number | Value
 export interface JacobianOptions<N extends number = number> {
   /** Which argument to differentiate with respect to; by default the first. */
   readonly argnum?: N;
+  /**
+   * How many directions go through at once, as a batch; each takes the memory of a JVP or VJP. By default all, but no
+   * more than keep a batch of arguments and results below a million elements. With 1 nothing is batched: the passes run
+   * one after the other.
+   */
+  readonly chunk?: number;
+}
+
+/** Elements of arguments and results that a batch of directions may have by default. */
+const batchElements = 1 << 20;
+
+/** The number of directions at a time, for so many in all and so many elements that each takes. */
+export function chunkSize(
+  who: string,
+  chunk: number | undefined,
+  directions: number,
+  elements: number,
+): number {
+  if (chunk === undefined)
+    return Math.max(1, Math.min(directions, Math.floor(batchElements / Math.max(1, elements))));
+  if (!Number.isInteger(chunk) || chunk < 1)
+    fail(ShapeError, `${who}: chunk ${chunk} given; it must be a whole number of directions, at least 1.`);
+  return chunk;
+}
+
+/** Standard basis vectors from number `start` up to, not including, `end`, as rows [end - start, ...shape of the value]. */
+export function basisVectors(like: Value, start: number, end: number): Value {
+  const host = hostArray(like.dtype, (end - start) * like.size);
+  for (let k = start; k < end; k++) host[(k - start) * like.size + k] = 1;
+  return fromHost(host, avalOf([end - start, ...like.shape], like.dtype), like.backend);
+}
+
+/** The ranges into which so many directions are cut. */
+export function chunks(directions: number, chunk: number): { start: number; end: number }[] {
+  return Array.from({ length: Math.ceil(directions / chunk) }, (_, i) => ({
+    start: i * chunk,
+    end: Math.min(directions, (i + 1) * chunk),
+  }));
 }
 
 /** The k-th standard basis vector in the shape, dtype and backend of a value. */
@@ -24,17 +62,21 @@ export function basisVector(like: Value, k: number): Value {
   return fromHost(host, avalOf(like.shape, like.dtype), like.backend);
 }
 
-/** Columns d(out)/d(in_k), one per element of the input, as [...out, ...in]. */
-export function fromColumns(columns: readonly Value[], output: Value, input: Shape): Value {
-  if (columns.length === 0) return output.constant(0, avalOf([...output.shape, ...input], output.dtype));
-  return stack(columns, output.rank).reshape([...output.shape, ...input]);
+/** Batches of columns d(out)/d(in_k), each [...out, batch], as [...out, ...in]. */
+export function fromColumns(batches: readonly Value[], output: Value, input: Shape): Value {
+  if (batches.length === 0) return output.constant(0, avalOf([...output.shape, ...input], output.dtype));
+  return joined(batches, output.rank).reshape([...output.shape, ...input]);
 }
 
-/** Rows d(out_k)/d(in), one per element of the output, as [...out, ...in]. */
-export function fromRows(rows: readonly Value[], output: Shape, input: Value): Value {
-  if (rows.length === 0) return input.constant(0, avalOf([...output, ...input.shape], input.dtype));
-  return stack(rows, 0).reshape([...output, ...input.shape]);
+/** Batches of rows d(out_k)/d(in), each [batch, ...in], as [...out, ...in]. */
+export function fromRows(batches: readonly Value[], output: Shape, input: Value): Value {
+  if (batches.length === 0) return input.constant(0, avalOf([...output, ...input.shape], input.dtype));
+  return joined(batches, 0).reshape([...output, ...input.shape]);
 }
+
+/** Batches joined; one of several directions is whole as it is. */
+const joined = ([first, ...others]: readonly Value[], axis: number): Value =>
+  others.length === 0 && first.shape[axis] > 1 ? first : first.concatenate(others, axis);
 
 /** A tree with the leaves replaced, in order. */
 export function withLeaves<T>(tree: T, replacements: readonly unknown[]): T {

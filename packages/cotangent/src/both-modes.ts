@@ -142,9 +142,9 @@ export function mixedJacobian<A extends readonly unknown[] = Value[], R = Value,
     }
     const { choice, captured, tree } = plan;
     const { mode, costs } = choice;
-    if (mode === "forward") return jacfwd<A, R, N>(f, { argnum: position as N })(...given);
+    if (mode === "forward") return jacfwd<A, R, N>(f, { argnum: position as N, chunk: 1 })(...given);
     if (mode === "reverse" || costs.mixed === null)
-      return jacrev<A, R, N>(f, { argnum: position as N })(...given);
+      return jacrev<A, R, N>(f, { argnum: position as N, chunk: 1 })(...given);
 
     const first = leaves(args.slice(0, position)).length;
     const moved = leaves(args[position]) as Value[];
@@ -194,8 +194,8 @@ function throughCut(
     evaluateGraph(split.inner, [...inputs.slice(0, first), ...x, ...inputs.slice(first + count)]);
   const g = (z: Value[]): Value[] => evaluateGraph(split.outer, [...z, ...values.slice(cut)]);
   const moved = inputs.slice(first, first + count);
-  const ofInner = by[inner](h)(moved);
-  const ofOuter = by[outer](g)(values.slice(0, cut));
+  const ofInner = by[inner](h, { chunk: 1 })(moved);
+  const ofOuter = by[outer](g, { chunk: 1 })(values.slice(0, cut));
   return split.outer.outputAvals.map((output, o) =>
     moved.map((input, i) =>
       values

@@ -5,16 +5,21 @@ import {
   type Lifted,
   type Value,
   basisVector,
+  basisVectors,
+  chunkSize,
+  chunks,
   differentiableLeaf,
   fromColumns,
   leaves,
   mapTree,
+  vmap,
   withLeaves,
 } from "@cotangent/core";
 import { pushforwardTree } from "./jvp.ts";
 
 /**
- * The Jacobian by forward mode, one pass per element of the argument: the choice for few inputs and many outputs.
+ * The Jacobian by forward mode, one direction per element of the argument, many at a time (`chunk`) by `vmap`: the
+ * choice for few inputs and many outputs.
  *
  * @returns a function that gives, for each leaf of f's result and each leaf of the argument, the derivative as
  * [...shape of the result, ...shape of the argument]. With one value in and one out that is a single value.
@@ -23,7 +28,7 @@ import { pushforwardTree } from "./jvp.ts";
  */
 export function jacfwd<A extends readonly unknown[] = Value[], R = Value, const N extends number = 0>(
   f: (...args: A) => R,
-  { argnum }: JacobianOptions<N> = {},
+  { argnum, chunk }: JacobianOptions<N> = {},
 ): (...args: LiftableArguments<A, N>) => Jacobian<R, A[N]> {
   const position = argnum ?? 0;
   return (...args) => {
@@ -36,30 +41,39 @@ export function jacfwd<A extends readonly unknown[] = Value[], R = Value, const 
     const others = (x: unknown): R =>
       f(...(args.map((arg, i) => (i === position ? x : arg)) as unknown as A));
     let output: unknown;
-    // columns[i][k]: for element k of input leaf i, the tangent of every output leaf.
-    const columns = inputs.map((input, i) =>
-      Array.from({ length: input.size }, (_, k) => {
-        const tangent = withLeaves(
+    const push = (tangents: unknown): Value[] => {
+      const [value, pushed]: [Lifted<R>, Lifted<R>] = pushforwardTree(
+        "jacfwd",
+        others,
+        [argument],
+        [tangents],
+      );
+      output = value;
+      return leaves(pushed) as Value[];
+    };
+    const along = (i: number, vector: Value): Value[] =>
+      push(
+        withLeaves(
           argument,
-          inputs.map((_, j) => (j === i ? basisVector(input, k) : null)),
-        );
-        const [value, pushed]: [Lifted<R>, Lifted<R>] = pushforwardTree(
-          "jacfwd",
-          others,
-          [argument],
-          [tangent],
-        );
-        output = value;
-        return leaves(pushed) as Value[];
-      }),
-    );
+          inputs.map((_, j) => (j === i ? vector : null)),
+        ),
+      );
+    // columns[i]: batches of directions of input leaf i; in each, the tangents of every output leaf.
+    const columns = inputs.map((input, i) => {
+      const size = chunkSize("jacfwd", chunk, input.size, input.size);
+      return chunks(input.size, size).map(({ start, end }) =>
+        end - start === 1
+          ? along(i, basisVector(input, start)).map((tangent) => tangent.expandDims(tangent.rank))
+          : vmap((vector: Value) => along(i, vector), { outAxes: -1 })(basisVectors(input, start, end)),
+      );
+    });
     output ??= pushforwardTree("jacfwd", others, [argument], [null])[0];
     const jacobians = (leaves(output) as Value[]).map((leaf, o) =>
       withLeaves(
         argument,
         inputs.map((input, i) =>
           fromColumns(
-            columns[i].map((column) => column[o]),
+            columns[i].map((batch) => batch[o]),
             leaf,
             input.shape,
           ),

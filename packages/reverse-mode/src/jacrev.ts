@@ -4,16 +4,20 @@ import {
   type LiftableArguments,
   type Value,
   basisVector,
+  basisVectors,
+  chunkSize,
+  chunks,
   fromRows,
   leaves,
   mapTree,
+  vmap,
   withLeaves,
 } from "@cotangent/core";
 import { primalOf, pullBack, record } from "./vjp.ts";
 
 /**
- * The Jacobian by reverse mode: one run, then one sweep per element of the result. The choice for many inputs and few
- * outputs.
+ * The Jacobian by reverse mode: one run, then a sweep per element of the result, many at a time (`chunk`) by `vmap`. The
+ * choice for many inputs and few outputs.
  *
  * @returns a function that gives, for each leaf of f's result and each leaf of the argument, the derivative as
  * [...shape of the result, ...shape of the argument]. With one value in and one out that is a single value.
@@ -22,24 +26,30 @@ import { primalOf, pullBack, record } from "./vjp.ts";
  */
 export function jacrev<A extends readonly unknown[] = Value[], R = Value, const N extends number = 0>(
   f: (...args: A) => R,
-  { argnum }: JacobianOptions<N> = {},
+  { argnum, chunk }: JacobianOptions<N> = {},
 ): (...args: LiftableArguments<A, N>) => Jacobian<R, A[N]> {
   const position = argnum ?? 0;
   return (...args) => {
     const recording = record("jacrev", f, args, [position]);
     const { tape, inputs, output } = recording;
+    const elements = inputs.reduce((total, input) => total + input.size, 0);
     const results = (leaves(output) as Value[]).map((leaf) => primalOf(tape, leaf) as Value);
     const jacobians = results.map((result, o) => {
-      const rows = Array.from({ length: result.size }, (_, k) =>
+      const back = (cotangent: Value): Value[] =>
         pullBack(
           recording,
-          results.map((other, j) => (j === o ? basisVector(other, k) : other.zerosLike())),
+          results.map((other, j) => (j === o ? cotangent : other.zerosLike())),
           false,
-        ),
+        );
+      const size = chunkSize("jacrev", chunk, result.size, result.size + elements);
+      const rows = chunks(result.size, size).map(({ start, end }) =>
+        end - start === 1
+          ? back(basisVector(result, start)).map((row) => row.expandDims(0))
+          : vmap(back)(basisVectors(result, start, end)),
       );
       const perLeaf = inputs.map((input, i) =>
         fromRows(
-          rows.map((row) => row[i]),
+          rows.map((batch) => batch[i]),
           result.shape,
           input.primal,
         ),
