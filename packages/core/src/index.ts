@@ -116,6 +116,13 @@ export { requireLinear, transposeGraph } from "./graph/transpose.ts";
 export { withoutCommonSubexpressions } from "./passes/common-subexpressions.ts";
 export { withoutConstantNodes } from "./passes/constant-folding.ts";
 export { withoutDeadCode } from "./passes/dead-code.ts";
+export {
+  type InPlace,
+  type MemoryPlan,
+  type MemoryPlanOptions,
+  type PlannedBuffer,
+  memoryPlan,
+} from "./passes/memory-plan.ts";
 export { FlowNetwork, isCheap, smallestSaved } from "./passes/recomputation.ts";
 export { type Explanation, type GraphFigures, type PassReport, explain } from "./passes/explain.ts";
 export { withoutCalls } from "./passes/inlining.ts";
