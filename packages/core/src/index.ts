@@ -125,6 +125,7 @@ export {
 } from "./passes/memory-plan.ts";
 export { FlowNetwork, isCheap, smallestSaved } from "./passes/recomputation.ts";
 export { type Explanation, type GraphFigures, type PassReport, explain } from "./passes/explain.ts";
+export { type Cluster, type ClusterKind, fused, fusionClusters } from "./passes/fusion.ts";
 export { withoutCalls } from "./passes/inlining.ts";
 export type { Rule } from "./passes/rewriter.ts";
 export { type SimplifyOptions, rules as simplificationRules, simplified } from "./passes/simplification.ts";
