@@ -14,6 +14,8 @@ type Run = (...values: Value[]) => Value[];
 interface Batch {
   readonly elements: readonly (readonly Value[])[];
   readonly axes: readonly (number | null)[];
+  /** The number of elements that are taken: all, or none, so that only shapes are left to be compared. */
+  readonly size: number;
 }
 
 /** What a batch is made of, as numbers, so that it can be made again in another dtype. */
@@ -25,16 +27,16 @@ interface Plan {
 }
 
 function planOf(subject: Subject, draw: RecordedDraw): Plan {
-  const size = draw.int(1, 3);
+  const size = draw.int(0, 9) === 0 ? 0 : draw.int(1, 3);
   const inputs = [...subject.point, ...subject.constants];
   const axes: (number | null)[] = inputs.map(({ shape }) => (draw.bool() ? draw.int(0, shape.length) : null));
   if (axes.length > 0 && axes.filter((axis) => axis !== null).length === 0) axes[0] = 0;
   const floats = subject.point.reduce((total, { shape }) => total + sizeOf(shape), 0);
-  return { size, axes, moves: Array.from({ length: size - 1 }, () => draw.direction(floats)) };
+  return { size, axes, moves: Array.from({ length: Math.max(0, size - 1) }, () => draw.direction(floats)) };
 }
 
 /** Elements of the batch: the point itself, then points within its room; indices and conditions are rotated. */
-function batchOf({ inputs, constants }: Instance, subject: Subject, { axes, moves }: Plan): Batch {
+function batchOf({ inputs, constants }: Instance, subject: Subject, { axes, moves, size }: Plan): Batch {
   const elements = [new Float64Array(sizeOfAll(inputs)), ...moves].map((move, k) => {
     let next = 0;
     const point = inputs.map((input, i) => {
@@ -53,23 +55,31 @@ function batchOf({ inputs, constants }: Instance, subject: Subject, { axes, move
     });
     return [...point, ...rest];
   });
-  return { elements, axes };
+  return { elements, axes, size };
 }
 
-const batchAlong = (values: readonly Value[], axis: number | null): Value =>
-  axis === null ? values[0] : moveAxis(stack(values, 0), 0, axis);
+const stacked = (values: readonly Value[], size: number): Value => stack(values).slice([0], [size]);
+
+const batchAlong = (values: readonly Value[], axis: number | null, size: number): Value =>
+  axis === null ? values[0] : moveAxis(stacked(values, size), 0, axis);
 
 /** f of each element, stacked along axis 0. */
-function one(f: Run, { elements }: Batch): Value[] {
+function one(f: Run, { elements, size }: Batch): Value[] {
   const rows = elements.map((element) => f(...element));
-  return rows[0].map((_, o) => stack(rows.map((row) => row[o])));
+  return rows[0].map((_, o) =>
+    stacked(
+      rows.map((row) => row[o]),
+      size,
+    ),
+  );
 }
 
-function allAtOnce(f: Run, { elements, axes }: Batch): Value[] {
+function allAtOnce(f: Run, { elements, axes, size }: Batch): Value[] {
   const values = axes.map((axis, i) =>
     batchAlong(
       elements.map((element) => element[i]),
       axis,
+      size,
     ),
   );
   return vmap(f, { inAxes: axes })(...values);
@@ -102,6 +112,7 @@ export const vmapped: Law = {
       (batch: Batch, at: Instance): Batch => {
         const seeds = directions(like(at), numbers);
         return {
+          ...batch,
           elements: batch.elements.map((element) => [...element, ...seeds]),
           axes: [...batch.axes, ...seeds.map(() => spreadAxis)],
         };

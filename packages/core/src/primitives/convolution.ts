@@ -7,7 +7,7 @@ import { type Aval, type Shape, avalOf, showShape } from "../aval.ts";
 import { DTypeError, ShapeError, fail } from "../errors.ts";
 import { type Op, bilinear } from "../define/general.ts";
 import { type Draw, type Sample, argument } from "../sampling.ts";
-import { batchByLoop, batchOf, foldFirst, foldLast, unfoldFirst, unfoldLast } from "../vmap/batch-rules.ts";
+import { batchByLoop, batchOf, overChannels, overImages } from "../vmap/batch-rules.ts";
 
 /** How a window moves over an image. */
 export interface WindowParams {
@@ -106,9 +106,8 @@ export const convolve: Op<readonly ["x", "y"], WindowParams> = bilinear("conv2d"
   },
   batch: (inputs, batched, params) => {
     const [x, filter] = inputs;
-    const size = batchOf(inputs, batched);
-    if (!batched[1]) return unfoldFirst(convolve(foldFirst(x), filter, params), size);
-    if (!batched[0]) return unfoldLast(convolve(x, foldLast(filter), params), size);
+    if (!batched[1]) return overImages(x, (images) => convolve(images, filter, params));
+    if (!batched[0]) return overChannels(filter, (filters) => convolve(x, filters, params));
     return batchByLoop<WindowParams>(() => convolve.primitive)(inputs, batched, params);
   },
   cost: ([, filter], output) => flops(filter.shape, output.shape),
@@ -142,7 +141,7 @@ export const convolveInputTranspose: Op<readonly ["x", "y"], ConvTransposeParams
       const size = batchOf(inputs, batched);
       const [images, ...rest] = params.size;
       const all = { ...params, size: [images * size, ...rest] };
-      return unfoldFirst(convolveInputTranspose(foldFirst(ct), filter, all), size);
+      return overImages(ct, (cotangents) => convolveInputTranspose(cotangents, filter, all));
     },
     cost: ([ct, filter]) => flops(filter.shape, ct.shape),
     sample: (draw) => {
@@ -176,7 +175,7 @@ export const convolveFilterTranspose: Op<readonly ["x", "y"], ConvTransposeParam
       const size = batchOf(inputs, batched);
       const [kh, kw, c, o] = params.size;
       const all = { ...params, size: [kh, kw, c, o * size] };
-      return unfoldLast(convolveFilterTranspose(image, foldLast(ct), all), size);
+      return overChannels(ct, (cotangents) => convolveFilterTranspose(image, cotangents, all));
     },
     cost: ([, ct], output) => flops(output.shape, ct.shape),
     sample: (draw) => {

@@ -4,6 +4,7 @@ import { DTypeError, ShapeError, fail } from "../errors.ts";
 import { type Op, linear } from "../define/general.ts";
 import { type Draw, argument, indices as indexArgument } from "../sampling.ts";
 import type { Axis } from "./reduction.ts";
+import { where } from "./selection.ts";
 import { arange } from "../ops/creation.ts";
 import type { Value } from "../value.ts";
 import { batchOf, moveAxis } from "../vmap/batch-rules.ts";
@@ -38,11 +39,12 @@ function asRows(x: Value, axis: number): Value {
   return moved.reshape([size * length, ...rest]);
 }
 
-/** Indices into the values of a batch as indices into those rows. */
+/** Indices into the values of a batch as indices into those rows. What is no index of its own value is none there either. */
 function rowIndices(indices: Value, length: number): Value {
   const [size] = indices.shape;
   const starts = arange(0, size, 1, { dtype: "int32", backend: indices.backend }).mul(length);
-  return indices.add(starts.reshape([size, ...new Array<number>(indices.rank - 1).fill(1)]));
+  const rows = indices.add(starts.reshape([size, ...new Array<number>(indices.rank - 1).fill(1)]));
+  return where(indices.ge(0).and(indices.lt(length)), rows, -1);
 }
 
 /** Slices of x along an axis, in the order of the indices. */
@@ -56,8 +58,7 @@ export const gather: Op<readonly ["x", "indices"], Axis> = linear("gather", {
   batch: ([x, indices], [isXBatched, isIndexed], { axis }) => {
     if (!isIndexed) return gather(x, indices, { axis: axis + 1 });
     if (!isXBatched) return moveAxis(gather(x, indices, { axis }), axis, 0);
-    const [size, ...shape] = x.shape;
-    const found = gather(asRows(x, axis), rowIndices(indices, shape[axis]), { axis: 0 });
+    const found = gather(asRows(x, axis), rowIndices(indices, x.shape[axis + 1]), { axis: 0 });
     // [size, ...index, ...before, ...after] becomes [size, ...before, ...index, ...after].
     const indexRank = indices.rank - 1;
     const order = found.shape.map((_, i) => i).slice(1);
@@ -66,9 +67,7 @@ export const gather: Op<readonly ["x", "indices"], Axis> = linear("gather", {
       order.slice(indexRank, indexRank + axis),
       order.slice(indexRank + axis),
     ];
-    return size === 0 && found.size === 0
-      ? found.reshape([size, ...shape.slice(0, axis), ...indices.shape.slice(1), ...shape.slice(axis + 1)])
-      : found.transpose([0, ...before, ...index, ...after]);
+    return found.transpose([0, ...before, ...index, ...after]);
   },
   cost: () => 0,
   sample: (draw) => {

@@ -5,7 +5,7 @@ import { type Op, linear, primitive } from "../define/general.ts";
 import { type Domain, type Draw, type Sample, argument, real } from "../sampling.ts";
 import type { Value } from "../value.ts";
 import { type WindowParams, windowCount } from "./convolution.ts";
-import { foldFirst, unfoldFirst } from "../vmap/batch-rules.ts";
+import { overImages } from "../vmap/batch-rules.ts";
 import { pad, slice } from "./shape.ts";
 import { where } from "./selection.ts";
 
@@ -54,7 +54,7 @@ export const patches: Op<readonly ["x"], PoolParams> = linear("patches", {
     return avalOf([x.shape[0], oh, ow, area(params), x.shape[3]], x.dtype);
   },
   transpose: { x: (ct, { avals, params }) => overlapAdd(ct, { ...params, size: avals.x.shape }) },
-  batch: ([x], _, params) => unfoldFirst(patches(foldFirst(x), params), x.shape[0]),
+  batch: ([x], _, params) => overImages(x, (images) => patches(images, params)),
   cost: () => 0,
   sample: (draw) => sampleCall(draw, real()),
   decompose: ([x], params) => {
@@ -79,7 +79,7 @@ export const overlapAdd: Op<readonly ["x"], PoolParams & { readonly size: Shape 
   batch: ([x], _, params) => {
     const [images, ...rest] = params.size;
     const all = { ...params, size: [images * x.shape[0], ...rest] };
-    return unfoldFirst(overlapAdd(foldFirst(x), all), x.shape[0]);
+    return overImages(x, (windows) => overlapAdd(windows, all));
   },
   cost: ([x]) => x.size,
   sample: (draw) => {
@@ -191,7 +191,7 @@ export const maxPooling: Op<readonly ["x"], PoolParams> = primitive("maxPool2d",
       return overlapAdd(each, { ...params, size: avals.x.shape });
     },
   },
-  batch: ([x], _, params) => unfoldFirst(maxPooling(foldFirst(x), params), x.shape[0]),
+  batch: ([x], _, params) => overImages(x, (images) => maxPooling(images, params)),
   cost: (_, output, params) => output.size * area(params),
   sample: (draw) => sampleCall(draw, real({ distinct: true })),
 });
@@ -214,7 +214,7 @@ export const avgPooling: Op<readonly ["x"], PoolParams> = linear("avgPool2d", {
       return overlapAdd(spread, { ...params, size: avals.x.shape });
     },
   },
-  batch: ([x], _, params) => unfoldFirst(avgPooling(foldFirst(x), params), x.shape[0]),
+  batch: ([x], _, params) => overImages(x, (images) => avgPooling(images, params)),
   cost: (_, output, params) => output.size * area(params),
   sample: (draw) => sampleCall(draw, real()),
   decompose: ([x], params) => patches(x, params).sum({ axis: 3 }).mul(shareOf(x.onesLike(), params)),

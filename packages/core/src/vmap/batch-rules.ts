@@ -21,30 +21,20 @@ export function moveAxis(x: Value, from: number, to: number): Value {
   return x.transpose(order);
 }
 
-/** The batch folded into the first axis of each element, which many images make one. */
-export function foldFirst(x: Value): Value {
-  const [size, first, ...rest] = x.shape;
-  return x.reshape([size * first, ...rest]);
+/** A function of any number of images [N, ...], applied to a batch of such, which is one of more images. */
+export function overImages(x: Value, f: (images: Value) => Value): Value {
+  const [size, images, ...rest] = x.shape;
+  const found = f(x.reshape([size * images, ...rest]));
+  return found.reshape([size, images, ...found.shape.slice(1)]);
 }
 
-/** The inverse of `foldFirst`. */
-export function unfoldFirst(x: Value, size: number): Value {
-  const [all, ...rest] = x.shape;
-  return x.reshape([size, size === 0 ? 0 : all / size, ...rest]);
-}
-
-/** The batch folded into the last axis of each element. */
-export function foldLast(x: Value): Value {
-  const moved = moveAxis(x, 0, x.rank - 2);
-  const shape = moved.shape.slice(0, -2);
-  return moved.reshape([...shape, moved.shape[x.rank - 2] * moved.shape[x.rank - 1]]);
-}
-
-/** The inverse of `foldLast`. */
-export function unfoldLast(x: Value, size: number): Value {
-  const last = x.shape[x.rank - 1];
-  const split = x.reshape([...x.shape.slice(0, -1), size, size === 0 ? 0 : last / size]);
-  return moveAxis(split, x.rank - 1, 0);
+/** A function of any number of channels, along the last axis, applied to a batch of such, which has more channels. */
+export function overChannels(x: Value, f: (channels: Value) => Value): Value {
+  const [size] = x.shape;
+  const channels = x.shape[x.rank - 1];
+  const last = moveAxis(x, 0, x.rank - 2);
+  const found = f(last.reshape([...last.shape.slice(0, -2), size * channels]));
+  return moveAxis(found.reshape([...found.shape.slice(0, -1), size, channels]), found.rank - 1, 0);
 }
 
 /**
