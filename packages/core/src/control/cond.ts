@@ -6,7 +6,9 @@ import { graphFlops } from "../graph/cost.ts";
 import { pulledGraph, pushedGraph } from "../graph/differentiate.ts";
 import { evaluateGraph, executableOf } from "../graph/evaluate.ts";
 import type { Graph } from "../graph/graph.ts";
+import { intern } from "../graph/hash.ts";
 import { sampleGraph } from "../graph/sample.ts";
+import { graphOf } from "../graph/stage.ts";
 import { optimize } from "../passes/optimize.ts";
 import { floatingCotangents, splitTangents, spread } from "../primitives/call.ts";
 import { where } from "../primitives/selection.ts";
@@ -15,6 +17,7 @@ import { leaves, treeStructure } from "../tree.ts";
 import type { Value } from "../value.ts";
 import { batchedGraph } from "../vmap/batch-graph.ts";
 import { batchOf } from "../vmap/batch-rules.ts";
+import { maskOf, mayFail, substituted } from "./masking.ts";
 import { backendOf, flatten, nestedGraphs, unflatten, withInputs } from "./nested.ts";
 
 export interface SwitchParams {
@@ -69,14 +72,14 @@ export const switchPrimitive: MultipleOp<SwitchParams> = runningPrimitive<Switch
       return { outputs: switchPrimitive(inputs, { branches: graphs }), batched: any };
     }
     // Elements take different branches: all are run, and each element takes what it would have had.
-    const results = branches.map((branch) =>
-      evaluateGraph(batchedGraph(branch, size, marks, backend, "all").graph, operands),
-    );
+    const results = branches.map((branch, b) => {
+      const { graph } = batchedGraph(branch, size, marks, backend, "all");
+      return runForSome(graph, operands, marks, index.eq(b), mayFail(branch));
+    });
     const outputs = results[0].map((first, i) =>
-      results.slice(1).reduce((chosen, result, b) => {
-        const own = index.eq(b + 1).reshape([size, ...first.shape.slice(1).map(() => 1)]);
-        return where(own, result[i], chosen);
-      }, first),
+      results
+        .slice(1)
+        .reduce((chosen, result, b) => where(maskOf(index.eq(b + 1), first.rank), result[i], chosen), first),
     );
     return { outputs, batched: outputs.map(() => true) };
   },
@@ -93,6 +96,27 @@ export const switchPrimitive: MultipleOp<SwitchParams> = runningPrimitive<Switch
     };
   },
 });
+
+/** A branch for a whole batch, of which only the marked elements are used. */
+function runForSome(
+  graph: Graph,
+  operands: readonly Value[],
+  batched: readonly boolean[],
+  takesPart: Value,
+  isGuarded: boolean,
+): Value[] {
+  if (!isGuarded || operands.length === 0) return evaluateGraph(graph, operands);
+  const nothing = graphOf(
+    "vmap of a branch",
+    (first) => graph.outputAvals.map((aval) => first.constant(0, aval)),
+    graph.inputs,
+    takesPart.backend,
+  );
+  const any = takesPart.astype("int32").sum().minimum(1);
+  return switchPrimitive([any, ...substituted(operands, batched, takesPart)], {
+    branches: [intern(nothing), graph],
+  });
+}
 
 /**
  * Runs one of several branches on the operands, as the index says (out of range, the nearest). Where the index is

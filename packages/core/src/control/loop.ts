@@ -24,6 +24,7 @@ import type { Tensor } from "../tensor.ts";
 import type { Value } from "../value.ts";
 import { batchAval, batchedGraph } from "../vmap/batch-graph.ts";
 import { allBatched, batchOf, moveAxis } from "../vmap/batch-rules.ts";
+import { maskOf, mayFail, substituted } from "./masking.ts";
 import { withInputs, withOutputs } from "./nested.ts";
 import { type LoopCheckpoint, reportSchedule, schedule } from "./schedule.ts";
 import { rowOf, stackRows } from "./rows.ts";
@@ -542,10 +543,10 @@ function batchedLoop(
     "vmap of a loop",
     (...inputs) => {
       const [goesOn] = evaluateGraph(own, inputs);
-      return evaluateGraph(step, inputs).map((next, i) => {
-        const mask = goesOn.reshape([size, ...next.shape.slice(1).map(() => 1)]);
-        return where(mask, next, inputs[constants + i]);
-      });
+      const safe = mayFail(body) ? substituted(inputs, marks, goesOn) : inputs;
+      return evaluateGraph(step, safe).map((next, i) =>
+        where(maskOf(goesOn, next.rank), next, inputs[constants + i]),
+      );
     },
     avals,
     backend,
