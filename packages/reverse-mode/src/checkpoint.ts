@@ -3,7 +3,8 @@ import { type LiftableArguments, type Lifted, type SavePolicy, checkpointed } fr
 export interface CheckpointOptions {
   /**
    * What reverse mode keeps of f's run: "nothing" but its arguments (the default), the results of "products" (matrix
-   * products and convolutions, which cost the most), or "everything" that the way back needs.
+   * products and convolutions, which cost the most), "everything" that the way back needs, or the "smallest" set of
+   * values from which elementwise functions and moves alone give the rest: never more bytes than "everything".
    */
   readonly policy?: SavePolicy;
 }
