@@ -110,12 +110,12 @@ describe("a network of 6 layers of 64 units on 32 rows", () => {
     ],
     softmax: [
       softmax,
-      { made: 293888, peak: 342784, flops: 4878016 },
+      { made: 293888, peak: 326656, flops: 4878016 },
       { made: 102912, peak: 262912, flops: 5074624 },
     ],
     "tanh, then softmax": [
       (x) => softmax(x.tanh()),
-      { made: 392192, peak: 441088, flops: 5222080 },
+      { made: 392192, peak: 424960, flops: 5222080 },
       { made: 102912, peak: 279296, flops: 5566144 },
     ],
     gelu: [

@@ -43,7 +43,14 @@ export { allBatched, batchByLoop, batchOf, moveAxis } from "./vmap/batch-rules.t
 export { BatchTrace, Batched } from "./vmap/batch-trace.ts";
 export { type BatchAxes, type VmapOptions, vmap } from "./vmap/vmap.ts";
 export { type JitOptions, type JitStats, type Jitted, jit } from "./jit.ts";
-export { type Pass, openingPasses, optimize, repeatedPasses, runPasses } from "./passes/optimize.ts";
+export {
+  type OptimizeOptions,
+  type Pass,
+  type PassObserver,
+  optimize,
+  passes,
+  runPasses,
+} from "./passes/optimize.ts";
 export { type CustomFunction, type CustomParams, customCall } from "./custom/custom-call.ts";
 export {
   type CustomJvp,
@@ -127,8 +134,15 @@ export { FlowNetwork, isCheap, smallestSaved } from "./passes/recomputation.ts";
 export { type Explanation, type GraphFigures, type PassReport, explain } from "./passes/explain.ts";
 export { type Cluster, type ClusterKind, fused, fusionClusters } from "./passes/fusion.ts";
 export { withoutCalls } from "./passes/inlining.ts";
-export type { Rule } from "./passes/rewriter.ts";
-export { type SimplifyOptions, rules as simplificationRules, simplified } from "./passes/simplification.ts";
+export type { Tell } from "./passes/rewriter.ts";
+export { rules as simplificationRules } from "./passes/rules.ts";
+export {
+  type Rule,
+  type RuleScope,
+  type SimplifyOptions,
+  type Site,
+  simplified,
+} from "./passes/simplification.ts";
 export { withoutSurrogates } from "./passes/surrogates.ts";
 
 export * from "./ops/contraction.ts";

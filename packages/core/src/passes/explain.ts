@@ -1,23 +1,25 @@
 /** What the passes do to a graph. */
 import { graphFlops } from "../graph/cost.ts";
-import type { Graph } from "../graph/graph.ts";
-import { type Pass, runPasses } from "./optimize.ts";
-import { simplify } from "./simplification.ts";
+import { type Graph, nestedGraphs } from "../graph/graph.ts";
+import { type MemoryPlan, memoryPlan } from "./memory-plan.ts";
+import { type OptimizeOptions, runPasses } from "./optimize.ts";
 
 /** A graph in numbers. */
 export interface GraphFigures {
+  /** Nodes, those of nested graphs included. */
   readonly nodes: number;
   readonly flops: number;
   /** Bytes of all values that nodes define. */
   readonly bytes: number;
 }
 
+/** A pass that changed something. */
 export interface PassReport {
   readonly pass: string;
   readonly before: GraphFigures;
   readonly after: GraphFigures;
-  /** For the simplification, how often each rule was applied. */
-  readonly rules: Readonly<Record<string, number>>;
+  /** How often each rule was applied, or how many nodes of each primitive were merged, folded or inlined. */
+  readonly done: Readonly<Record<string, number>>;
 }
 
 export interface Explanation {
@@ -26,54 +28,75 @@ export interface Explanation {
   readonly after: GraphFigures;
   /** The graph that is run. */
   readonly optimised: Graph;
+  /** Where the values of that graph can lie in memory. */
+  readonly memory: MemoryPlan;
   /** The same as a table to read. */
   toString(): string;
 }
 
 function figures(graph: Graph): GraphFigures {
   const bytes = graph.avals.slice(graph.firstDefined).reduce((total, aval) => total + aval.bytes, 0);
-  return { nodes: graph.nodes.length, flops: graphFlops(graph), bytes };
+  return graph.nodes
+    .flatMap(({ params }) => nestedGraphs(params).map(figures))
+    .reduce((sum, nested) => ({ ...sum, nodes: sum.nodes + nested.nodes, bytes: sum.bytes + nested.bytes }), {
+      nodes: graph.nodes.length,
+      flops: graphFlops(graph),
+      bytes,
+    });
 }
 
 /**
  * What each pass makes of a graph on its way to being run, in the order in which they run: nodes, FLOPs and bytes before and
- * after, and the rules of simplification that were applied.
+ * after, what it did how often, and the memory that the result needs. A pass that runs again has found more to do.
  *
  * @example `console.log(String(explain(stage(grad(f))(avalOf([3], "float64")))))`
  */
-export function explain(graph: Graph): Explanation {
+export function explain(graph: Graph, options: OptimizeOptions = {}): Explanation {
   const passes: PassReport[] = [];
-  const optimised = runPasses(graph, (pass: Pass, before: Graph, after: Graph) => {
-    const rules = pass.name === "simplify" ? Object.fromEntries(simplify(before).applied) : {};
-    passes.push({ pass: pass.name, before: figures(before), after: figures(after), rules });
-  });
+  const optimised = runPasses(
+    graph,
+    ({ name }, before, after, done) => {
+      passes.push({
+        pass: name,
+        before: figures(before),
+        after: figures(after),
+        done: Object.fromEntries(done),
+      });
+    },
+    options,
+  );
   const [before, after] = [figures(graph), figures(optimised)];
-  return { passes, before, after, optimised, toString: () => table(passes, before, after) };
+  const memory = memoryPlan(optimised);
+  return {
+    passes,
+    before,
+    after,
+    optimised,
+    memory,
+    toString: () => `${table(passes, before, after)}\n${memoryLine(optimised, memory)}`,
+  };
+}
+
+function memoryLine(graph: Graph, { buffers, inPlace, bytes, peakLiveBytes }: MemoryPlan): string {
+  const values = graph.avals.length - graph.firstDefined;
+  return (
+    `memory: ${values} values in ${buffers.length} buffers of ${bytes} bytes in all, ${inPlace.length} results in place; ` +
+    `at most ${peakLiveBytes} bytes live`
+  );
 }
 
 function table(passes: readonly PassReport[], before: GraphFigures, after: GraphFigures): string {
   const change = (from: number, to: number): string => (from === to ? `${to}` : `${from} -> ${to}`);
-  const lines = passes.map(({ pass, before: a, after: b, rules }) => {
-    const applied = Object.entries(rules).map(([rule, count]) => `${rule}: ${count}`);
-    return [
-      pass,
-      change(a.nodes, b.nodes),
-      change(a.flops, b.flops),
-      change(a.bytes, b.bytes),
-      applied.join(", "),
-    ];
-  });
-  const all = [
-    ["pass", "nodes", "FLOPs", "bytes", "rules"],
-    ...lines,
-    [
-      "all",
-      change(before.nodes, after.nodes),
-      change(before.flops, after.flops),
-      change(before.bytes, after.bytes),
-      "",
-    ],
+  const changes = (a: GraphFigures, b: GraphFigures): string[] => [
+    change(a.nodes, b.nodes),
+    change(a.flops, b.flops),
+    change(a.bytes, b.bytes),
   ];
+  const lines = passes.map(({ pass, before: a, after: b, done }) => {
+    const what = Object.entries(done).map(([name, count]) => (count === 1 ? name : `${name} (${count})`));
+    return [pass, ...changes(a, b), what.join(", ")];
+  });
+  const all = [["pass", "nodes", "FLOPs", "bytes", "done"], ...lines, ["all", ...changes(before, after), ""]];
   const widths = all[0].map((_, column) => Math.max(...all.map((line) => line[column].length)));
   return all
     .map((line) =>

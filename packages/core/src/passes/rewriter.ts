@@ -1,139 +1,100 @@
-/** What a pass that replaces nodes by cheaper ones is made of. */
-import { type Aval, sameShape } from "../aval.ts";
-import type { Params, Primitive } from "../primitive.ts";
-import { broadcastTo } from "../primitives/shape.ts";
-import { type Draft, type Graph, GraphBuilder, copyNode } from "../graph/graph.ts";
+/** A graph in the making that knows how its variables came about: what passes match patterns on. */
+import type { Aval } from "../aval.ts";
+import { type Draft, type Graph, type GraphBuilder, type GraphNode, rebuild } from "../graph/graph.ts";
 import type { Origin } from "../graph/origin.ts";
+import type { Params, Primitive } from "../primitive.ts";
+import type { Tensor } from "../tensor.ts";
+import { withoutDeadCode } from "./dead-code.ts";
 
-/** The node by which a draft is defined in the graph that is being built. */
+/** Is told, by name, of each thing that a pass does. */
+export type Tell = (what: string) => void;
+
+/** How a variable with one definition came about. */
 export interface Definition {
   readonly primitive: Primitive;
   readonly inputs: readonly Draft[];
   readonly params: Params;
 }
 
-/** A node about to be added, and what may be asked of the graph so far. */
-export interface Site extends Definition {
-  readonly aval: Aval;
-  readonly fast: boolean;
-  /** The definition of a draft, if a node of one output defines it. */
-  definition(draft: Draft): Definition | undefined;
-  avalOf(draft: Draft): Aval;
-  /** The one number that all elements of a draft are, if that is known. */
-  uniform(draft: Draft): number | undefined;
-  /** Adds a node in place of this one; rules are tried on it too. */
-  emit(primitive: Primitive, inputs: readonly Draft[], params?: Params): Draft;
-  /** The draft if it has the aval of this node, or its broadcast to it. */
-  as(draft: Draft): Draft | undefined;
-}
-
-/** Gives what a node may be replaced by, or undefined where the rule does not apply. */
-export type Rewrite = (site: Site) => Draft | undefined;
-
-export interface Rule {
-  readonly name: string;
-  /** The primitives that it is tried on. */
-  readonly on: readonly string[];
-  readonly rewrite: Rewrite;
-  /** Why it may be done. */
-  readonly because: string;
-  /** Whether it may change what becomes of NaN, infinity, the sign of a zero or the last bit. */
-  readonly fast?: boolean;
-}
-
-export interface Rewritten {
+/** A copy of a graph, built node by node; `drafts` maps the graph's variables to those of the copy. */
+export class Rewriter {
   readonly graph: Graph;
-  /** How often each rule was applied. */
-  readonly applied: ReadonlyMap<string, number>;
-}
+  readonly drafts: Draft[];
+  protected readonly builder: GraphBuilder;
+  private readonly definitions: (Definition | undefined)[] = [];
+  private readonly tensors: (Tensor | undefined)[] = [];
+  private readonly uniforms: (number | null | undefined)[] = [];
 
-/** The graph with the first rule that applies to a node applied to it, node by node in their order. */
-export function rewritten(graph: Graph, rules: readonly Rule[], fast: boolean): Rewritten {
-  const byName = new Map<string, Rule[]>();
-  for (const rule of rules) {
-    if (rule.fast === true && !fast) continue;
-    for (const name of rule.on) byName.set(name, [...(byName.get(name) ?? []), rule]);
-  }
-  const builder = new GraphBuilder(graph.inputs);
-  const definitions = new Map<Draft, Definition>();
-  const numbers = new Map<Draft, number>();
-  const applied = new Map<string, number>();
-  const drafts: Draft[] = [...builder.inputs];
-  for (const tensor of graph.constants) {
-    const draft = builder.constant(tensor);
-    if (tensor.rank === 0) numbers.set(draft, tensor.item());
-    drafts.push(draft);
+  constructor(graph: Graph) {
+    this.graph = graph;
+    const { builder, drafts } = rebuild(graph);
+    this.builder = builder;
+    this.drafts = drafts;
+    graph.constants.forEach((tensor, i) => (this.tensors[drafts[graph.firstConstant + i]] = tensor));
   }
 
-  const add = (
-    primitive: Primitive,
-    inputs: readonly Draft[],
-    params: Params,
-    aval: Aval,
-    origin: Origin | null,
-  ): Draft => {
-    for (const rule of byName.get(primitive.name) ?? []) {
-      const found = rule.rewrite(site(primitive, inputs, params, aval, origin));
-      if (found === undefined) continue;
-      applied.set(rule.name, (applied.get(rule.name) ?? 0) + 1);
-      return found;
-    }
-    const [draft] = builder.node(primitive, inputs, params, [aval], origin);
-    definitions.set(draft, { primitive, inputs, params });
-    if (primitive === broadcastTo.primitive) {
-      const number = numbers.get(inputs[0]);
-      if (number !== undefined) numbers.set(draft, number);
-    }
+  aval(draft: Draft): Aval {
+    return this.builder.aval(draft);
+  }
+
+  constant(tensor: Tensor): Draft {
+    const draft = this.builder.constant(tensor);
+    this.tensors[draft] = tensor;
     return draft;
-  };
+  }
 
-  const site = (
+  /** How the one output of a node came about; undefined for inputs, constants, and outputs among several. */
+  definition(draft: Draft): Definition | undefined {
+    return this.definitions[draft];
+  }
+
+  /** The number that all elements of a value are known to be: of a scalar constant, broadcast or not. */
+  uniform(draft: Draft): number | undefined {
+    let found = this.uniforms[draft];
+    if (found === undefined) {
+      const tensor = this.tensors[draft];
+      const definition = this.definitions[draft];
+      found = null;
+      if (tensor !== undefined) found = tensor.rank === 0 ? tensor.item() : null;
+      else if (definition !== undefined && isSpreading(definition.primitive))
+        found = this.uniform(definition.inputs[0]) ?? null;
+      this.uniforms[draft] = found;
+    }
+    return found ?? undefined;
+  }
+
+  /** A new node, as it is. */
+  node(
     primitive: Primitive,
     inputs: readonly Draft[],
     params: Params,
-    aval: Aval,
+    avals: readonly Aval[],
     origin: Origin | null,
-  ): Site => {
-    const emit = (other: Primitive, own: readonly Draft[], ownParams: Params = {}): Draft => {
-      const inferred = other.infer(
-        own.map((draft) => ({ aval: builder.aval(draft) })),
-        ownParams,
-      );
-      return add(other, own, ownParams, inferred, origin);
-    };
-    const as = (draft: Draft): Draft | undefined => {
-      const found = builder.aval(draft);
-      if (found.dtype !== aval.dtype) return undefined;
-      return sameShape(found.shape, aval.shape)
-        ? draft
-        : emit(broadcastTo.primitive, [draft], { shape: aval.shape });
-    };
-    return {
-      primitive,
-      inputs,
-      params,
-      aval,
-      fast,
-      definition: (draft) => definitions.get(draft),
-      avalOf: (draft) => builder.aval(draft),
-      uniform: (draft) => numbers.get(draft),
-      emit,
-      as,
-    };
-  };
-
-  for (const node of graph.nodes) {
-    if (node.outputs.length !== 1 || node.primitive.rules.form === "multiple") {
-      copyNode(graph, node, builder, drafts);
-      continue;
-    }
-    const inputs = node.inputs.map((variable) => drafts[variable]);
-    const [output] = node.outputs;
-    drafts[output] = add(node.primitive, inputs, node.params, graph.avals[output], node.origin);
+  ): Draft[] {
+    const outputs = this.builder.node(primitive, inputs, params, avals, origin);
+    if (outputs.length === 1) this.definitions[outputs[0]] = { primitive, inputs, params };
+    return outputs;
   }
-  const isSame = applied.size === 0;
-  return {
-    graph: isSame ? graph : builder.build(graph.outputs.map((variable) => drafts[variable])),
-    applied,
-  };
+
+  inputsOf(node: GraphNode): Draft[] {
+    return node.inputs.map((variable) => this.drafts[variable]);
+  }
+
+  /** A node of the graph, copied, perhaps with other parameters. */
+  copy(node: GraphNode, params: Params = node.params): void {
+    const avals = node.outputs.map((variable) => this.graph.avals[variable]);
+    this.enter(node, this.node(node.primitive, this.inputsOf(node), params, avals, node.origin));
+  }
+
+  /** Lets drafts stand for the outputs of a node of the graph. */
+  enter(node: GraphNode, outputs: readonly Draft[]): void {
+    node.outputs.forEach((variable, i) => (this.drafts[variable] = outputs[i]));
+  }
+
+  /** The new graph, without what nothing uses any more. */
+  finish(): Graph {
+    return withoutDeadCode(this.builder.build(this.graph.outputs.map((variable) => this.drafts[variable])));
+  }
 }
+
+const isSpreading = ({ name }: Primitive): boolean => name === "broadcastTo" || name === "reshape";

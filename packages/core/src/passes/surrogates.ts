@@ -1,22 +1,20 @@
 /** What only says how to differentiate has no part in a run. */
-import { type Graph } from "../graph/graph.ts";
-import { type Rule, rewritten } from "./rewriter.ts";
+import type { Graph } from "../graph/graph.ts";
+import { stopGradient, straight } from "../primitives/cast.ts";
+import type { Tell } from "./rewriter.ts";
+import { type Rule, simplified } from "./simplification.ts";
 
-/** Identities but for their derivatives; a graph without them may be run, no longer differentiated. */
 const rules: readonly Rule[] = [
-  { name: "stopGradient", on: ["stopGradient"], rewrite: (site) => site.inputs[0], because: "an identity" },
   {
-    name: "straightThrough",
-    on: ["straightThrough"],
-    rewrite: (site) => site.inputs[0],
-    because: "its value is that of the hard function, its first input",
+    name: "stopGradient, straightThrough",
+    because: "Their values are those of their first input.",
+    of: ["stopGradient", "straightThrough"],
+    apply: ({ inputs: [x] }) => x,
+    example: (x, y) => [stopGradient(x), straight(x, y)],
   },
 ];
 
-/** The graph without the operations that only derivatives look at. */
-export function withoutSurrogates(graph: Graph): Graph {
-  const names = new Set(rules.flatMap(({ on }) => on));
-  return graph.nodes.some(({ primitive }) => names.has(primitive.name))
-    ? rewritten(graph, rules, false).graph
-    : graph;
+/** The graph without the operations that only derivatives look at; it may be run, no longer differentiated. */
+export function withoutSurrogates(graph: Graph, tell?: Tell): Graph {
+  return simplified(graph, { rules, ...(tell && { tell }) });
 }
