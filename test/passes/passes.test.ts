@@ -203,6 +203,7 @@ describe("all passes", () => {
       new Set(["x * 1", "exp", "a number broadcast where the operation broadcasts", "sin"]),
     );
     expect(String(explained)).toMatch(/^pass +nodes +FLOPs +bytes +done\n/);
+    expect(String(explained)).toMatch(/\nfusion: 2 nodes in 1 clusters, which would move 24 bytes less\n/);
     expect(String(explained)).toMatch(/\nmemory: 2 values in 2 buffers of 48 bytes in all/);
   });
 

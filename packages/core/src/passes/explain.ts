@@ -1,6 +1,7 @@
 /** What the passes do to a graph. */
 import { graphFlops } from "../graph/cost.ts";
 import { type Graph, nestedGraphs } from "../graph/graph.ts";
+import { type Cluster, fusionClusters } from "./fusion.ts";
 import { type MemoryPlan, memoryPlan } from "./memory-plan.ts";
 import { type OptimizeOptions, runPasses } from "./optimize.ts";
 
@@ -28,6 +29,8 @@ export interface Explanation {
   readonly after: GraphFigures;
   /** The graph that is run. */
   readonly optimised: Graph;
+  /** The nodes of that graph that one kernel each could compute. */
+  readonly clusters: readonly Cluster[];
   /** Where the values of that graph can lie in memory. */
   readonly memory: MemoryPlan;
   /** The same as a table to read. */
@@ -47,7 +50,7 @@ function figures(graph: Graph): GraphFigures {
 
 /**
  * What each pass makes of a graph on its way to being run, in the order in which they run: nodes, FLOPs and bytes before and
- * after, what it did how often, and the memory that the result needs. A pass that runs again has found more to do.
+ * after and what it did how often; of the result, what could be fused, and the memory that it needs. A pass that runs again has found more to do.
  *
  * @example `console.log(String(explain(stage(grad(f))(avalOf([3], "float64")))))`
  */
@@ -66,15 +69,24 @@ export function explain(graph: Graph, options: OptimizeOptions = {}): Explanatio
     options,
   );
   const [before, after] = [figures(graph), figures(optimised)];
+  const clusters = fusionClusters(optimised);
   const memory = memoryPlan(optimised);
   return {
     passes,
     before,
     after,
     optimised,
+    clusters,
     memory,
-    toString: () => `${table(passes, before, after)}\n${memoryLine(optimised, memory)}`,
+    toString: () =>
+      [table(passes, before, after), clusterLine(clusters), memoryLine(optimised, memory)].join("\n"),
   };
+}
+
+function clusterLine(clusters: readonly Cluster[]): string {
+  const nodes = clusters.reduce((sum, cluster) => sum + cluster.nodes.length, 0);
+  const bytes = clusters.reduce((sum, cluster) => sum + cluster.bytesSaved, 0);
+  return `fusion: ${nodes} nodes in ${clusters.length} clusters, which would move ${bytes} bytes less`;
 }
 
 function memoryLine(graph: Graph, { buffers, inPlace, bytes, peakLiveBytes }: MemoryPlan): string {
