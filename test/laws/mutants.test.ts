@@ -1,13 +1,21 @@
 /** The suite itself is judged: faults planted in rules and kernels must be caught, each by a law. */
 import {
-  batchByLoop,
+  type Batch,
   type Draw,
   type Kernel,
+  type NoParams,
+  type Op,
   type Primitive,
   type Value,
   JsBackend,
+  allBatched,
   argument,
+  batchByLoop,
+  batchOf,
   bilinear,
+  bind,
+  dotGeneral,
+  indices,
   binary,
   binaryKernel,
   jsBackend,
@@ -24,7 +32,15 @@ import {
   unary,
   unaryKernel,
 } from "cotangent";
-import { type Setting, assertReports, checkAllLaws, checkPrograms, differences } from "@cotangent/verify";
+import {
+  type Setting,
+  assertReports,
+  checkAllLaws,
+  checkPrimitive,
+  checkPrograms,
+  differences,
+  vmapped,
+} from "@cotangent/verify";
 import { describe, expect, test } from "vitest";
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -92,7 +108,7 @@ describe("faults in rules are caught", () => {
   test("an un-broadcast forgotten", () => {
     jsBackend.kernels.set("mutant:broadcast", product);
     const mutant = bilinear("mutant:broadcast", {
-      batch: batchByLoop(() => primitives().get("mutant:broadcast") as Primitive),
+      batch: "loop",
       shape: ([x]) => x,
       cost: (_, output) => output.size,
       sample: (draw) => ({
@@ -241,6 +257,135 @@ describe("faults in rules are caught", () => {
     }
     expect(broken(multiplePrimitive("sinCos", rules(-1)).primitive)).toEqual([]);
     expect(broken(multiplePrimitive("mutant:sinCos", rules(1)).primitive)).toContain("adjoint");
+  });
+});
+
+describe("faults in batching rules are caught", () => {
+  const kernelOf = (name: string): Kernel => jsBackend.kernels.get(name) as Kernel;
+  const otherShape = /breaks the law "vmapped"[^]*stacked it is/;
+  const otherNumbers = /breaks the law "vmapped"[^]*one by one/;
+  /** What the law of batching says; draws are many, since one in ten has a batch of nothing. */
+  const verdict = (mutant: Primitive): string => {
+    const { failure, judged } = checkPrimitive(mutant, vmapped, setting, { samples: 200 });
+    return failure ?? `holds ${judged} times`;
+  };
+  const sums = (name: string, axesOfBatch: (axes: readonly number[]) => number[]): Primitive => {
+    jsBackend.kernels.set(name, kernelOf("sum"));
+    const op: Op<readonly ["x"], { readonly axes: readonly number[] }> = linear(name, {
+      args: ["x"],
+      shape: ([x], { axes }) => x.withShape(x.shape.filter((_, i) => !axes.includes(i))),
+      cost: ([x]) => x.size,
+      sample: (draw) => ({ inputs: [argument(draw.shape({ minRank: 1 }))], params: { axes: [0] } }),
+      transpose: { x: (ct, { avals }) => ct.expandDims(0).broadcastTo(avals.x.shape) },
+      batch: ([x], _, { axes }) => op(x, { axes: axesOfBatch(axes) }),
+    });
+    return op.primitive;
+  };
+  /** All products of an element of x and one of y. */
+  const outer = (name: string, batch: Batch<object>): Primitive => {
+    const product = kernelOf("dotGeneral");
+    const params = { contractX: [], contractY: [], batchX: [], batchY: [] };
+    jsBackend.kernels.set(name, (inputs, output) => product(inputs, output, params));
+    const axes = (count: number, from: number): number[] => Array.from({ length: count }, (_, i) => from + i);
+    const contracted = (x: Value, y: Value, contractX: number[], contractY: number[]): Value =>
+      dotGeneral(x, y, { ...params, contractX, contractY });
+    return bilinear(name, {
+      shape: ([x, y]) => x.withShape([...x.shape, ...y.shape]),
+      cost: (_, output) => output.size,
+      sample: (draw) => ({
+        inputs: [argument(draw.shape({ maxRank: 2 })), argument(draw.shape({ maxRank: 2 }))],
+        params: {},
+      }),
+      transpose: {
+        x: (ct, { y, avals }) => contracted(ct, y, axes(y.rank, avals.x.rank), axes(y.rank, 0)),
+        y: (ct, { x }) => contracted(ct, x, axes(x.rank, 0), axes(x.rank, 0)),
+      },
+      batch,
+    }).primitive;
+  };
+  /** Rows at indices; `offsets` says whether a batch of indices is told apart by element. */
+  const rows = (name: string, offsets: boolean): Primitive => {
+    const params = { axis: 0 };
+    const loop = batchByLoop(() => primitives().get(name) as Primitive);
+    jsBackend.kernels.set(name, (inputs, output) => kernelOf("gather")(inputs, output, params));
+    return linear(name, {
+      args: ["x", "indices"],
+      constants: ["indices"],
+      shape: ([x, indices]) => x.withShape([...indices.shape, ...x.shape.slice(1)]),
+      cost: () => 0,
+      sample: (draw) => {
+        const shape = draw.shape({ minRank: 1, minSize: 1 });
+        return { inputs: [argument(shape), indices([draw.int(1, 3)], shape[0])], params: {} };
+      },
+      transpose: { x: (ct, { indices: at, avals }) => ct.constant(0, avals.x).scatterAdd(at, ct) },
+      batch: offsets
+        ? "loop"
+        : (inputs, batched) => {
+            // A batch of nothing has no first element, and is none of the fault.
+            if (batchOf(inputs, batched) === 0) return loop(inputs, batched, {});
+            const [x, at] = allBatched(inputs, batched);
+            return x.at(0).take(at);
+          },
+    }).primitive;
+  };
+
+  test("the right rules break nothing", () => {
+    const shifted = (axes: readonly number[]): number[] => axes.map((axis) => axis + 1);
+    for (const right of [sums("right:sum", shifted), outer("right:outer", "loop"), rows("right:rows", true)])
+      expect(verdict(right)).toBe("holds 200 times");
+  });
+
+  test("the axis of an element taken for that of the batch", () => {
+    expect(verdict(sums("mutant:batch axis", (axes) => [...axes]))).toMatch(otherShape);
+  });
+
+  test("a batch axis that is not moved to the front", () => {
+    const op = (x: Value, y: Value): Value =>
+      bind(primitives().get("mutant:unmoved") as Primitive, [x, y], {});
+    const loop = batchByLoop(() => primitives().get("mutant:unmoved") as Primitive);
+    const unmoved = outer("mutant:unmoved", (inputs, batched, params) =>
+      batched[0] ? loop(inputs, batched, params) : op(inputs[0], inputs[1]),
+    );
+    expect(verdict(unmoved)).toMatch(otherShape);
+  });
+
+  test("two batches paired with each other in all combinations", () => {
+    const crossed = outer("mutant:crossed", (inputs, batched) => {
+      const [x, y] = allBatched(inputs, batched);
+      return bind(primitives().get("mutant:crossed") as Primitive, [x, y], {});
+    });
+    expect(verdict(crossed)).toMatch(otherShape);
+  });
+
+  test("indices that are looked up in the first element", () => {
+    expect(verdict(rows("mutant:rows", false))).toMatch(otherNumbers);
+  });
+
+  test("a primitive that is called elementwise and is not", () => {
+    jsBackend.kernels.set("mutant:elementwise", ([x]) => x.dataSync().slice().reverse());
+    const reverse: Op<readonly ["x"], NoParams> = linear("mutant:elementwise", {
+      ...facts,
+      sample: (draw) => ({ inputs: [argument([draw.int(1, 3)])], params: {} }),
+      transpose: { x: (ct) => reverse(ct) },
+    });
+    expect(verdict(reverse.primitive)).toMatch(otherNumbers);
+  });
+
+  test("a batch of nothing of which the shape is lost", () => {
+    jsBackend.kernels.set("mutant:nothing", kernelOf("broadcastTo"));
+    const copy: Op<readonly ["x"], NoParams> = linear("mutant:nothing", {
+      args: ["x"],
+      shape: ([x]) => x,
+      cost: () => 0,
+      sample: (draw) => ({ inputs: [argument(draw.shape({ minRank: 1 }))], params: {} }),
+      transpose: { x: (ct) => copy(ct) },
+      batch: ([x]) => {
+        const [size, first, ...rest] = x.shape;
+        const all = copy(x.reshape([size * first, ...rest]));
+        return all.reshape([size, size === 0 ? 0 : first, ...rest]);
+      },
+    });
+    expect(verdict(copy.primitive)).toMatch(otherShape);
   });
 });
 

@@ -39,7 +39,7 @@ export { type JacobianMode, type ModeChoice, type ModeOptions, chooseMode, modeO
 export { type TimeModel, calibrate, defaultTimeModel, predictedTime } from "./cost/time.ts";
 export * from "./graph/differentiate.ts";
 export { sameStructure, structuralHash } from "./graph/hash.ts";
-export { allBatched, batchByLoop, batchOf, moveAxis } from "./vmap/batch-rules.ts";
+export { allBatched, batchByLoop, batchOf, moveAxis, overChannels, overImages } from "./vmap/batch-rules.ts";
 export { BatchTrace, Batched } from "./vmap/batch-trace.ts";
 export { type BatchAxes, type VmapOptions, vmap } from "./vmap/vmap.ts";
 export { type JitOptions, type JitStats, type Jitted, jit } from "./jit.ts";

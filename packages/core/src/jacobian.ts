@@ -3,6 +3,7 @@ import { type Shape, avalOf } from "./aval.ts";
 import { ShapeError, fail } from "./errors.ts";
 import { fromHost, hostArray } from "./tensor.ts";
 import { mapTree } from "./tree.ts";
+import { runBatched } from "./vmap/batch-trace.ts";
 import type { Value } from "./value.ts";
 
 /** A Jacobian in the structure of the result and, within each leaf of it, that of the argument. */
@@ -17,8 +18,9 @@ export interface JacobianOptions<N extends number = number> {
   readonly argnum?: N;
   /**
    * How many directions go through at once, as a batch; each takes the memory of a JVP or VJP. By default all, but no
-   * more than keep a batch of arguments and results below a million elements. With 1 nothing is batched: the passes run
-   * one after the other.
+   * more than keep a batch of arguments and results below a million elements (2^20). Where what f computes on the way is
+   * much larger than these, a smaller number bounds the memory. With 1 nothing is batched: the passes run one after the
+   * other, as they must where a rule of one's own (`custom`) asks for the elements of a tangent or cotangent.
    */
   readonly chunk?: number;
 }
@@ -53,6 +55,18 @@ export function chunks(directions: number, chunk: number): { start: number; end:
     start: i * chunk,
     end: Math.min(directions, (i + 1) * chunk),
   }));
+}
+
+/** A derivative along each of a batch of directions, [batch, ...], all at once; its results have the batch in front. */
+export function alongAll(
+  who: string,
+  directions: Value,
+  along: (direction: Value) => readonly Value[],
+): Value[] {
+  const advice =
+    `${who} takes many directions at once, and a rule of a derivative asked for the elements of one. With the option ` +
+    `{ chunk: 1 } it takes them one by one.`;
+  return runBatched(who, directions.shape[0], along, [directions], [true], "all", advice).outputs;
 }
 
 /** The k-th standard basis vector in the shape, dtype and backend of a value. */

@@ -166,7 +166,7 @@ export interface Statement<P> extends Partial<Facts<P>> {
   readonly infer: Primitive["infer"];
   readonly cost: Facts<P>["cost"];
   readonly sample: Facts<P>["sample"];
-  readonly batch?: BatchRule<P>;
+  readonly batch?: BatchRule<P> | undefined;
 }
 
 export function register<P>(statement: Statement<P>): Primitive {

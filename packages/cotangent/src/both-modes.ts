@@ -26,15 +26,20 @@ import { grad, jacrev } from "@cotangent/reverse-mode";
 type Scalar = Value | number;
 
 /**
- * The Hessian of a function with a scalar result, forward over reverse: one gradient per element of the argument.
+ * The Hessian of a function with a scalar result, forward over reverse: the derivative of the gradient along each
+ * element of the argument, many at a time.
  *
+ * @param options how many at a time (`chunk`), as in `jacfwd`.
  * @returns a function that gives second derivatives as [...shape, ...shape] of the argument (for a tree of arguments, a
  * tree of trees).
  * @example `hessian((x) => x.square().sum())(tensor([1, 2])).toArray()` is [[2, 0], [0, 2]].
  */
-export function hessian<T = Value>(f: (x: T) => Scalar): (x: Liftable<T>) => Jacobian<T, T> {
+export function hessian<T = Value>(
+  f: (x: T) => Scalar,
+  options: Pick<JacobianOptions, "chunk"> = {},
+): (x: Liftable<T>) => Jacobian<T, T> {
   const gradient = grad<[T]>(f) as (x: T) => T;
-  return (x) => jacfwd<[T], T>(gradient)(x);
+  return (x) => jacfwd<[T], T>(gradient, options)(x);
 }
 
 /** Which mode is applied to which. */

@@ -4,6 +4,7 @@ import {
   type LiftableArguments,
   type Lifted,
   type Value,
+  alongAll,
   basisVector,
   basisVectors,
   chunkSize,
@@ -12,7 +13,7 @@ import {
   fromColumns,
   leaves,
   mapTree,
-  vmap,
+  moveAxis,
   withLeaves,
 } from "@cotangent/core";
 import { pushforwardTree } from "./jvp.ts";
@@ -23,7 +24,7 @@ import { pushforwardTree } from "./jvp.ts";
  *
  * @returns a function that gives, for each leaf of f's result and each leaf of the argument, the derivative as
  * [...shape of the result, ...shape of the argument]. With one value in and one out that is a single value.
- * @throws DTypeError where the argument is not floating.
+ * @throws DTypeError where the argument is not floating; StagingError where a rule reads a tangent (see `chunk`).
  * @example `jacfwd((x) => x.square())(tensor([1, 2])).toArray()` is [[2, 0], [0, 4]].
  */
 export function jacfwd<A extends readonly unknown[] = Value[], R = Value, const N extends number = 0>(
@@ -64,7 +65,9 @@ export function jacfwd<A extends readonly unknown[] = Value[], R = Value, const 
       return chunks(input.size, size).map(({ start, end }) =>
         end - start === 1
           ? along(i, basisVector(input, start)).map((tangent) => tangent.expandDims(tangent.rank))
-          : vmap((vector: Value) => along(i, vector), { outAxes: -1 })(basisVectors(input, start, end)),
+          : alongAll("jacfwd", basisVectors(input, start, end), (vector) => along(i, vector)).map((all) =>
+              moveAxis(all, 0, all.rank - 1),
+            ),
       );
     });
     output ??= pushforwardTree("jacfwd", others, [argument], [null])[0];

@@ -3,6 +3,7 @@ import {
   type JacobianOptions,
   type LiftableArguments,
   type Value,
+  alongAll,
   basisVector,
   basisVectors,
   chunkSize,
@@ -10,7 +11,6 @@ import {
   fromRows,
   leaves,
   mapTree,
-  vmap,
   withLeaves,
 } from "@cotangent/core";
 import { primalOf, pullBack, record } from "./vjp.ts";
@@ -21,7 +21,7 @@ import { primalOf, pullBack, record } from "./vjp.ts";
  *
  * @returns a function that gives, for each leaf of f's result and each leaf of the argument, the derivative as
  * [...shape of the result, ...shape of the argument]. With one value in and one out that is a single value.
- * @throws DTypeError where the argument is not floating.
+ * @throws DTypeError where the argument is not floating; StagingError where a rule reads a cotangent (see `chunk`).
  * @example `jacrev((x) => x.square())(tensor([1, 2])).toArray()` is [[2, 0], [0, 4]].
  */
 export function jacrev<A extends readonly unknown[] = Value[], R = Value, const N extends number = 0>(
@@ -45,7 +45,7 @@ export function jacrev<A extends readonly unknown[] = Value[], R = Value, const 
       const rows = chunks(result.size, size).map(({ start, end }) =>
         end - start === 1
           ? back(basisVector(result, start)).map((row) => row.expandDims(0))
-          : vmap(back)(basisVectors(result, start, end)),
+          : alongAll("jacrev", basisVectors(result, start, end), back),
       );
       const perLeaf = inputs.map((input, i) =>
         fromRows(

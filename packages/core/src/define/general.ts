@@ -20,10 +20,12 @@ import {
   type Rules,
   bitsOf,
   noParams,
+  primitives,
   register,
 } from "../primitive.ts";
 import type { Tensor } from "../tensor.ts";
 import type { Value } from "../value.ts";
+import { batchByLoop, batchEachByLoop } from "../vmap/batch-rules.ts";
 
 /** The inference from inputs, by a rule on avals. */
 const inferBy =
@@ -34,10 +36,17 @@ const inferBy =
       params as P,
     );
 
+/** A batching rule, or "loop" to take the elements one by one, which is right and slow. */
+export type Batch<P> = BatchRule<P> | "loop";
+
 /** What says how a primitive is batched: that it is elementwise, or a rule. */
 export type Batching<P> =
   | { readonly elementwise: true; readonly batch?: never }
-  | { readonly elementwise?: false; readonly batch: BatchRule<P> };
+  | { readonly elementwise?: false; readonly batch: Batch<P> };
+
+function batchRule<P>(name: string, batch: Batch<P> | undefined): BatchRule<P> | undefined {
+  return batch === "loop" ? batchByLoop(() => primitives().get(name) as Primitive) : batch;
+}
 
 /** An op function that carries its primitive. The parameters come last, and only where there are any. */
 export type Op<A extends Names, P> = ((
@@ -75,6 +84,7 @@ export function linear<const A extends Names, P extends Params = NoParams, const
       ...facts,
       name,
       infer: inferBy(spec.shape),
+      batch: batchRule(name, spec.batch),
       rules: {
         form: "linear",
         transpose: transpose as unknown as Readonly<Record<string, LooseReverseRule>>,
@@ -92,7 +102,7 @@ export function linearVariadic<P extends Params>(
       cotangent: Value,
       context: { readonly avals: readonly Aval[]; readonly params: P; readonly index: number },
     ) => Value;
-    readonly batch: BatchRule<P>;
+    readonly batch: Batch<P>;
   },
 ): ((inputs: readonly Value[], params: P) => Value) & { readonly primitive: Primitive } {
   const { transpose, ...facts } = spec;
@@ -102,6 +112,7 @@ export function linearVariadic<P extends Params>(
     args: ["xs"],
     variadic: true,
     infer: inferBy(spec.shape),
+    batch: batchRule(name, spec.batch),
     rules: { form: "linear", transpose: { xs: transpose as unknown as LooseReverseRule } },
     residuals: [0],
   });
@@ -118,7 +129,7 @@ export function bilinear<P extends Params = NoParams>(
       readonly x: ReverseRule<["x", "y"], "y", P>;
       readonly y: ReverseRule<["x", "y"], "x", P>;
     };
-    readonly batch: BatchRule<P>;
+    readonly batch: Batch<P>;
   },
 ): Op<readonly ["x", "y"], P> {
   const { transpose, ...facts } = spec;
@@ -128,6 +139,7 @@ export function bilinear<P extends Params = NoParams>(
       name,
       args: ["x", "y"],
       infer: inferBy(spec.shape),
+      batch: batchRule(name, spec.batch),
       rules: {
         form: "bilinear",
         transpose: transpose as unknown as Readonly<Record<string, LooseReverseRule>>,
@@ -161,6 +173,7 @@ export function primitive<const A extends Names, const R extends ResidualsOf<A>,
       ...facts,
       name,
       infer: inferBy(spec.shape),
+      batch: batchRule(name, spec.batch),
       rules: { form: "written", jvp, vjp } as unknown as Rules,
       residuals: spec.args.map((arg) =>
         bitsOf(spec.args, (residuals as Record<string, readonly string[]>)[arg] ?? []),
@@ -180,6 +193,7 @@ export function discrete<const A extends Names, P extends Params = NoParams>(
       ...facts,
       name,
       infer: inferBy(spec.shape),
+      batch: batchRule(name, spec.batch),
       rules: refuse === undefined ? { form: "zero" } : { form: "nonDifferentiable", reason: refuse },
       residuals: spec.args.map(() => 0),
     }),
@@ -190,6 +204,13 @@ export function discrete<const A extends Names, P extends Params = NoParams>(
 export type MultipleOp<P> = ((inputs: readonly Value[], params: P) => Value[]) & {
   readonly primitive: Primitive;
 };
+
+/** As `BatchRule`, for all outputs; those that are the same for all elements need no batch axis. */
+export type MultipleBatchRule<P> = (
+  inputs: readonly Value[],
+  batched: readonly boolean[],
+  params: P,
+) => ReturnType<MultipleRules["batch"]>;
 
 type JointContext<P> = { inputs: readonly Value[]; outputs: readonly Value[]; params: P };
 
@@ -202,24 +223,14 @@ export function multiplePrimitive<P extends Params = NoParams>(
     readonly cost: (inputs: readonly Aval[], params: P) => number;
     readonly jvp: (tangents: readonly (Value | null)[], context: JointContext<P>) => (Value | null)[];
     readonly vjp: (cotangents: readonly (Value | null)[], context: JointContext<P>) => (Value | null)[];
+    /** By default a loop over the elements of the batch. */
+    readonly batch?: MultipleBatchRule<P>;
   },
 ): MultipleOp<P> {
-  const { jvp, vjp, ...facts } = spec;
+  const { jvp, vjp, batch, ...facts } = spec;
   const op: MultipleOp<P> = runningPrimitive<P>(name, {
     ...facts,
-    // Each element by itself, and the outputs stacked.
-    batch: (inputs, batched, params) => {
-      const size = inputs[batched.indexOf(true)].shape[0];
-      const element = (k: number): Value[] => inputs.map((input, i) => (batched[i] ? input.at(k) : input));
-      const rows = Array.from({ length: size }, (_, k) => op(element(k), params));
-      const avals = inputs.map(({ aval }, i) => (batched[i] ? aval.withShape(aval.shape.slice(1)) : aval));
-      const outputs = facts.shapes(avals, params).map((aval, o) => {
-        if (size === 0) return inputs[0].constant(0, aval.withShape([0, ...aval.shape]));
-        const [first, ...others] = rows.map((row) => row[o].expandDims(0));
-        return first.concatenate(others, 0);
-      });
-      return { outputs, batched: outputs.map(() => true) };
-    },
+    batch: batch ?? ((inputs, batched, params) => batchEachByLoop(op, facts.shapes, inputs, batched, params)),
     jvp: (inputs, tangents, params) => {
       const outputs = op(inputs, params);
       return { outputs, tangents: jvp(tangents, { inputs, outputs, params }) };
@@ -252,11 +263,7 @@ export function runningPrimitive<P extends Params>(
       params: P,
     ) => ReturnType<MultipleRules["jvp"]>;
     readonly vjp: (inputs: readonly Value[], wanted: readonly boolean[], params: P) => Pullback;
-    readonly batch: (
-      inputs: readonly Value[],
-      batched: readonly boolean[],
-      params: P,
-    ) => ReturnType<MultipleRules["batch"]>;
+    readonly batch: MultipleBatchRule<P>;
   },
 ): MultipleOp<P> {
   const { shapes, jvp, vjp, batch, evaluate, traced, cost, ...facts } = spec;

@@ -1,4 +1,5 @@
 /** What batching rules are made of. */
+import type { Aval } from "../aval.ts";
 import { bind } from "../bind.ts";
 import type { BatchRule, Primitive } from "../primitive.ts";
 import type { Value } from "../value.ts";
@@ -43,19 +44,38 @@ export function overChannels(x: Value, f: (channels: Value) => Value): Value {
  */
 export function batchByLoop<P>(primitive: () => Primitive): BatchRule<P> {
   return (inputs, batched, params) => {
-    const size = batchOf(inputs, batched);
     const own = primitive();
-    const element = (k: number): Value[] => inputs.map((input, i) => (batched[i] ? input.at(k) : input));
-    if (size === 0) {
-      const avals = inputs.map((input, i) => ({
-        aval: batched[i] ? input.aval.withShape(input.shape.slice(1)) : input.aval,
-      }));
-      const aval = own.infer(avals, params as object);
-      return inputs[0].constant(0, aval.withShape([0, ...aval.shape]));
-    }
-    const rows = Array.from({ length: size }, (_, k) =>
-      bind(own, element(k), params as object).expandDims(0),
-    );
-    return rows[0].concatenate(rows.slice(1), 0);
+    const each = (elements: readonly Value[], p: P): Value[] => [bind(own, elements, p as object)];
+    const shapes = (avals: readonly Aval[]): Aval[] => [
+      own.infer(
+        avals.map((aval) => ({ aval })),
+        params as object,
+      ),
+    ];
+    return batchEachByLoop(each, shapes, inputs, batched, params).outputs[0];
   };
+}
+
+/** `batchByLoop` for several outputs. */
+export function batchEachByLoop<P>(
+  each: (elements: readonly Value[], params: P) => Value[],
+  shapes: (avals: readonly Aval[], params: P) => Aval[],
+  inputs: readonly Value[],
+  batched: readonly boolean[],
+  params: P,
+): { readonly outputs: Value[]; readonly batched: boolean[] } {
+  const size = batchOf(inputs, batched);
+  const avals = inputs.map(({ aval }, i) => (batched[i] ? aval.withShape(aval.shape.slice(1)) : aval));
+  const rows = Array.from({ length: size }, (_, k) =>
+    each(
+      inputs.map((input, i) => (batched[i] ? input.at(k) : input)),
+      params,
+    ),
+  );
+  const outputs = shapes(avals, params).map((aval, o) => {
+    if (size === 0) return inputs[0].constant(0, aval.withShape([0, ...aval.shape]));
+    const [first, ...others] = rows.map((row) => row[o].expandDims(0));
+    return first.concatenate(others, 0);
+  });
+  return { outputs, batched: outputs.map(() => true) };
 }

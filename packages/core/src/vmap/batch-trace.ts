@@ -32,7 +32,7 @@ export class Batched extends Tracer {
       StagingError,
       `${this.owner.name}: the elements of a batched value ${this.aval} were asked for (by item, toArray, dataSync, ` +
         `Number(x), or a JavaScript condition such as if (x > 0)), but it stands for every element of a batch, and each ` +
-        `may decide otherwise. Use where or cond in place of if, whileLoop in place of a loop that values decide.`,
+        `may decide otherwise. ${(this.owner as BatchTrace).advice}`,
     );
   }
 
@@ -50,11 +50,18 @@ export class BatchTrace implements Trace {
   readonly level: number = nextLevel();
   readonly name: string;
   readonly size: number;
+  /** What to do about code that asks for the elements of a batched value. */
+  readonly advice: string;
   open = true;
 
-  constructor(name: string, size: number) {
+  constructor(
+    name: string,
+    size: number,
+    advice = "Use where or cond in place of if, whileLoop in place of a loop that values decide.",
+  ) {
     this.name = name;
     this.size = size;
+    this.advice = advice;
   }
 
   process(primitive: Primitive, inputs: readonly Value[], params: Params): Value {
@@ -128,8 +135,9 @@ export function runBatched(
   inputs: readonly Value[],
   batched: readonly boolean[],
   spread: readonly boolean[] | "all" = [],
+  advice?: string,
 ): { readonly outputs: Value[]; readonly batched: boolean[] } {
-  const trace = new BatchTrace(who, size);
+  const trace = new BatchTrace(who, size, advice);
   const elements = inputs.map((input, i) => (batched[i] ? new Batched(trace, input) : input));
   try {
     const outputs = f(...elements);
