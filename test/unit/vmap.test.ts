@@ -433,6 +433,19 @@ describe("Jacobians of many directions at once", () => {
     expect(evaluations(3)).toBeLessThan(evaluations(1) / 2);
   });
 
+  test("take few at a time where what lies between is large", () => {
+    const wide: F = (v) =>
+      v
+        .expandDims(1)
+        .broadcastTo([3, 1 << 18])
+        .sin()
+        .sum({ axis: 1 });
+    const evaluations = (options: { chunk?: number }): number =>
+      profile(() => tidy(() => jacrev(wide, options)(x))).evaluations;
+    expect(evaluations({})).toBe(evaluations({ chunk: 1 }));
+    expect(evaluations({ chunk: 3 })).toBeLessThan(evaluations({}));
+  });
+
   test("of a function that branches on its values", () => {
     const g: F = (v) => (v.at(0) > tensor(0) ? v.square() : v);
     const diagonal = [

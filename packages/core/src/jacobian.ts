@@ -18,9 +18,10 @@ export interface JacobianOptions<N extends number = number> {
   readonly argnum?: N;
   /**
    * How many directions go through at once, as a batch; each takes the memory of a JVP or VJP. By default all, but no
-   * more than keep a batch of arguments and results below a million elements (2^20). Where what f computes on the way is
-   * much larger than these, a smaller number bounds the memory. With 1 nothing is batched: the passes run one after the
-   * other, as they must where a rule of one's own (`custom`) asks for the elements of a tangent or cotangent.
+   * more than keep a batch of arguments and results below a million elements (2^20); in reverse mode, a batch of the
+   * largest value on the way from one to the other too. Forward mode does not know that value before it has run: where it
+   * is much larger than the argument, a smaller chunk bounds the memory. With 1 nothing is batched: the passes run one
+   * after the other, as they must where a rule of one's own (`custom`) asks for the elements of a tangent or cotangent.
    */
   readonly chunk?: number;
 }

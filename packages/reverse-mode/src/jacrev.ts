@@ -32,7 +32,10 @@ export function jacrev<A extends readonly unknown[] = Value[], R = Value, const 
   return (...args) => {
     const recording = record("jacrev", f, args, [position]);
     const { tape, inputs, output } = recording;
-    const elements = inputs.reduce((total, input) => total + input.size, 0);
+    // What one direction takes: the cotangents of the inputs, and of the largest value on the way there.
+    const elements =
+      inputs.reduce((total, input) => total + input.size, 0) +
+      tape.nodes.reduce((most, { aval }) => Math.max(most, aval.size), 0);
     const results = (leaves(output) as Value[]).map((leaf) => primalOf(tape, leaf) as Value);
     const jacobians = results.map((result, o) => {
       const back = (cotangent: Value): Value[] =>
