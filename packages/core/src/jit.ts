@@ -10,6 +10,7 @@ import { type Recorded, recordGraph } from "./graph/stage.ts";
 import { call } from "./primitives/call.ts";
 import { type LiftableArguments, leaves, mapTree, treeStructure } from "./tree.ts";
 import type { Lifted } from "./arguments.ts";
+import { scalarTensor } from "./tensor.ts";
 import { Value } from "./value.ts";
 
 export interface JitOptions {
@@ -62,6 +63,8 @@ const isData = (value: object): boolean =>
  * The function, traced to a graph at its first call and run as that graph from then on. Calls with arguments of the
  * same structure, shapes, dtypes and backend share one graph; another kind of argument is traced anew.
  *
+ * Plain numbers among the arguments take the dtype of the first floating value there, or else the default one.
+ *
  * A jitted function is transformed like any other: the derivative of a graph is a graph. What it closes over is a
  * constant: a closed-over tensor is the one of the first call.
  *
@@ -87,13 +90,16 @@ export function jit<A extends readonly unknown[], R>(
   const flatten = (args: readonly unknown[]): Arguments => {
     const inputs: Value[] = [];
     const key: string[] = [];
+    const like = leaves(args.filter((_, i) => !statics.has(i))).find(
+      (leaf) => leaf instanceof Value && leaf.aval.floating,
+    ) as Value | undefined;
     args.forEach((arg, i) => {
       if (statics.has(i)) {
         key.push(staticKey(arg));
         return;
       }
       key.push(treeStructure(arg));
-      mapTree(arg, (leaf, path) => inputs.push(inputLeaf(leaf, path)), `argument ${i}`);
+      mapTree(arg, (leaf, path) => inputs.push(inputLeaf(leaf, path, like)), `argument ${i}`);
     });
     const backend = inputs.find((input) => input.backend !== undefined)?.backend ?? currentBackend();
     const avals = inputs.map((input) => input.aval);
@@ -142,7 +148,9 @@ export function jit<A extends readonly unknown[], R>(
   }) as unknown as Jitted<A, R>;
 }
 
-function inputLeaf(leaf: unknown, path: string): Value {
+/** An argument's leaf as a value; a number is as weakly typed as in eager code: it takes the dtype of what is there. */
+function inputLeaf(leaf: unknown, path: string, like: Value | undefined): Value {
+  if (typeof leaf === "number" && like !== undefined) return scalarTensor(leaf, like.dtype, like.backend);
   if (leaf instanceof Value || typeof leaf === "number") return leafValue("jit", leaf, path);
   fail(
     TreeError,

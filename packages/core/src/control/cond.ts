@@ -18,7 +18,7 @@ import type { Value } from "../value.ts";
 import { batchedGraph } from "../vmap/batch-graph.ts";
 import { batchOf } from "../vmap/batch-rules.ts";
 import { maskOf, mayFail, substituted } from "./masking.ts";
-import { backendOf, flatten, nestedGraphs, unflatten, withInputs } from "./nested.ts";
+import { backendOf, flatten, tracedTogether, unflatten, withInputs } from "./nested.ts";
 
 export interface SwitchParams {
   /** Graphs of the same inputs and outputs. */
@@ -182,7 +182,7 @@ function branch<A extends readonly unknown[], R>(
 
   const flat = flatten(who, operands, "operand");
   const backend = backendOf([index]);
-  const { graphs, captured, trees } = nestedGraphs(who, branches, flat.tree as unknown[], backend);
+  const { graphs, captured, trees } = tracedTogether(who, branches, flat.tree as unknown[], backend);
   requireSameResults(who, graphs, trees);
   const whole = index.dtype === "bool" ? index.astype("int32") : clampIndex(index, branches.length);
   const outputs = switchPrimitive([whole, ...captured, ...flat.values], { branches: graphs });

@@ -85,7 +85,7 @@ export function withOutputs(graph: Graph, outputs: readonly Variable[]): Graph {
 }
 
 /** Traces several functions of the same arguments to graphs of the same inputs: what any closes over, then those. */
-export function nestedGraphs(
+export function tracedTogether(
   who: string,
   functions: readonly ((...args: never[]) => unknown)[],
   args: readonly unknown[],

@@ -4,7 +4,7 @@ import type { Liftable } from "../tree.ts";
 import type { Value } from "../value.ts";
 import { whilePrimitive } from "./loop.ts";
 import { carriedLike, requireSameCarry } from "./carry.ts";
-import { backendOf, flatten, nestedGraphs, unflatten } from "./nested.ts";
+import { backendOf, flatten, tracedTogether, unflatten } from "./nested.ts";
 import type { LoopCheckpoint } from "./schedule.ts";
 
 /**
@@ -28,7 +28,7 @@ export function whileLoop<C>(
 ): C {
   const start = flatten("whileLoop", init, "the initial carry");
   const both = [condition, (carry: C): unknown => carriedLike("whileLoop", body(carry), start.tree)];
-  const { graphs, captured } = nestedGraphs("whileLoop", both, [start.tree], backendOf(start.values));
+  const { graphs, captured } = tracedTogether("whileLoop", both, [start.tree], backendOf(start.values));
   const [verdict] = graphs[0].outputAvals;
   if (verdict.dtype !== "bool" || verdict.rank !== 0) {
     fail(
