@@ -1,5 +1,5 @@
 /** A graph as one self-contained page. */
-import type { Graph, GraphViewOptions } from "@cotangent/core";
+import { type Graph, type GraphViewOptions, fusionClusters } from "@cotangent/core";
 import { type Box, type Placed, type Sizes, type Spacing, place } from "./layout.ts";
 import type { Summary } from "./numbers.ts";
 import type { PageData, PageStep, PageTerm } from "./page/data.ts";
@@ -25,7 +25,7 @@ const canvas = { width: 940, height: 640 };
  */
 export function toHtml(graph: Graph, options: GraphViewOptions = {}): string {
   const traced = options.inputs === undefined ? undefined : trace(graph, options.inputs, options.cotangents);
-  const scene = sceneOf(graph, options);
+  const scene = sceneOf(graph, { ...options, clusters: options.clusters ?? loops(graph) });
   const numbered = traced === undefined ? undefined : numberSteps(scene, traced);
   const textsWith = textsOf(numbered);
   const sizesOf = (spacing: Spacing): Sizes => {
@@ -49,6 +49,13 @@ export function toHtml(graph: Graph, options: GraphViewOptions = {}): string {
     data,
     script: runPage,
   });
+}
+
+/** The clusters of several nodes that a compiler may run as one loop over elements. */
+function loops(graph: Graph): (readonly number[])[] {
+  return fusionClusters(graph)
+    .filter(({ nodes, shape }) => nodes.length > 1 && shape.length > 0)
+    .map(({ nodes }) => nodes);
 }
 
 function facts({ items }: Scene, graph: Graph): string {

@@ -12,7 +12,7 @@ export interface GraphViewOptions {
   readonly cotangents?: readonly (Operand | null)[];
   /** Names of the inputs, as far as they have any. */
   readonly names?: readonly string[];
-  /** Groups of nodes (by their positions) that run as one kernel, to be outlined. */
+  /** Groups of nodes (by their positions) to be outlined; by default those that can run as one loop (`fusionClusters`). */
   readonly clusters?: readonly (readonly number[])[];
   /** Nodes (by their positions) that compute again what was computed before, besides those found in nested calls. */
   readonly recomputed?: readonly number[];
