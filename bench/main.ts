@@ -9,5 +9,6 @@ const options = parseOptions(process.argv.slice(2), {
 if ("exitCode" in options) process.exitCode = options.exitCode;
 else {
   const result = await run(options);
-  if (result?.agreed !== true) process.exitCode = 1;
+  const failed = result?.parts.some(({ skipped }) => skipped?.failed === true);
+  if (result?.agreed !== true || failed) process.exitCode = 1;
 }

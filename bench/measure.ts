@@ -25,8 +25,11 @@ export interface Measurement {
   readonly milliseconds: Readonly<Partial<Record<Mode, readonly number[]>>>;
 }
 
+/** What is told of a work. */
+export type WorkInfo = Pick<Work, "id" | "title" | "operations">;
+
 export interface Measured {
-  readonly work: Work;
+  readonly work: WorkInfo;
   /** Whether everyone agreed; otherwise nothing was timed. */
   readonly agreed: boolean;
   readonly measurements: readonly Measurement[];
@@ -43,6 +46,10 @@ export interface Patience {
 
 export const fullPatience: Patience = { rounds: 9, warmUpMilliseconds: 200, timingMilliseconds: 20 };
 export const quickPatience: Patience = { rounds: 3, warmUpMilliseconds: 10, timingMilliseconds: 2 };
+
+/** In a browser with a software WebGL one run of a chain takes a large part of a second. */
+export const browserPatience: Patience = { rounds: 5, warmUpMilliseconds: 50, timingMilliseconds: 10 };
+export const quickBrowserPatience: Patience = { rounds: 2, warmUpMilliseconds: 0, timingMilliseconds: 0 };
 
 /** For float32. A work says for itself how well its value can be known. */
 const gradientTolerance = 2e-5;
@@ -61,25 +68,25 @@ interface Run {
   readonly milliseconds: number[];
 }
 
+/**
+ * @param judge in float64, by whom the others are judged; by default the first of the participants that computes in it.
+ */
 export async function measure(
   work: Work,
   participants: readonly Participant[],
   patience: Patience,
+  judge: Participant | undefined = participants.find(({ dtype }) => dtype === "float64"),
 ): Promise<Measured> {
-  const tasks = [];
+  if (judge?.dtype !== "float64") throw new Error(`${work.id}: nobody computes in float64.`);
+  await judge.enter();
+  const reference = work.build(judge).valueAndGrad();
+
+  const judged = [];
   /* oxlint-disable no-await-in-loop -- one at a time */
   for (const participant of participants) {
     await participant.enter();
     const task = work.build(participant);
-    tasks.push({ participant, task, found: task.valueAndGrad() });
-  }
-  const reference = tasks.find(({ participant }) => participant.dtype === "float64");
-  if (reference === undefined) throw new Error(`${work.id}: nobody computes in float64.`);
-
-  const judged = [];
-  for (const { participant, task, found } of tasks) {
-    await participant.enter();
-    judged.push({ participant, task, agreement: agreementOf(work, task, found, reference.found) });
+    judged.push({ participant, task, agreement: agreementOf(work, participant, task, reference) });
   }
   const agreed = judged.every(({ agreement }) => agreement.agrees);
 
@@ -96,8 +103,9 @@ export async function measure(
     }
   }
   /* oxlint-enable no-await-in-loop */
+  const { id, title, operations } = work;
   return {
-    work,
+    work: { id, title, ...(operations !== undefined && { operations }) },
     agreed,
     measurements: subjects.map(({ participant: { name, dtype }, agreement, runs }) => ({
       name,
@@ -108,7 +116,13 @@ export async function measure(
   };
 }
 
-function agreementOf(work: Work, task: Task, found: Found, reference: Found): Agreement {
+function agreementOf(
+  { valueTolerance }: Work,
+  { tolerance = gradientTolerance }: Participant,
+  task: Task,
+  reference: Found,
+): Agreement {
+  const found = task.valueAndGrad();
   const valueError = Math.max(
     relativeError([[found.value]], [[reference.value]]),
     relativeError([[task.value()]], [[reference.value]]),
@@ -118,7 +132,7 @@ function agreementOf(work: Work, task: Task, found: Found, reference: Found): Ag
     task.derivative === undefined ? 0 : relativeError([[task.derivative()]], reference.gradient),
   );
   // Written so that NaN agrees with nothing.
-  const agrees = valueError <= work.valueTolerance && gradientError <= gradientTolerance;
+  const agrees = valueError <= Math.max(valueTolerance, tolerance) && gradientError <= tolerance;
   return { valueError, gradientError, agrees };
 }
 

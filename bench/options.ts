@@ -1,7 +1,7 @@
 /** The benchmark's command line. */
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 
-export const partNames = ["a", "b", "c"] as const;
+export const partNames = ["a", "b", "c", "d", "e", "f", "g"] as const;
 export type PartName = (typeof partNames)[number];
 
 export interface Options {

@@ -6,17 +6,24 @@ export function machineLine({ cpu, cores, platform, node }: Machine): string {
   return `${cpu}, ${cores} cores, ${platform}, Node ${node}`;
 }
 
-export function report({ parts, agreed, rounds, quick, seconds }: Result): string {
+export function report({ parts, agreed, rounds, browserRounds, quick, seconds }: Result): string {
+  const inBrowser = parts.some(({ browser }) => browser !== undefined)
+    ? ` (in the browser ${browserRounds})`
+    : "";
   const notes = [
-    `Medians [and quartiles] of ${rounds} rounds, in which all take turns; ${seconds.toFixed(0)} s in all.`,
-    "A ratio is a participant's time over that of Cotangent in float32, round by round.",
+    `Medians [and quartiles] of ${rounds} rounds${inBrowser}, in which all take turns; ${seconds.toFixed(0)} s in all.`,
+    "Ratios are taken round by round.",
   ];
   if (quick) notes.push("With --quick the figures are rough.");
   if (!agreed) notes.push("Some participants DISAGREE: the work has no figures.");
   return [...parts.map(partTable), notes.join("\n")].join("\n\n");
 }
 
-function partTable({ title, rows }: Part): string {
+function partTable({ title, rows, browser, skipped }: Part): string {
+  if (skipped !== undefined) {
+    const verdict = skipped.failed ? "FAILED" : "NOT MEASURED";
+    return `${title}\n${verdict}: ${skipped.reason}`;
+  }
   const withRatios = rows.some(({ ratio }) => ratio !== null);
   const withTargets = rows.some(({ target }) => target !== null);
   const columns = [
@@ -42,7 +49,7 @@ function partTable({ title, rows }: Part): string {
     heading = next;
     table.push(columns.map(({ of }) => of(row)));
   }
-  return `${title}\n${table.toString()}`;
+  return `${title}${browser === undefined ? "" : `\nin ${browser}`}\n${table.toString()}`;
 }
 
 function ratioOf({ ratio }: Row): string {

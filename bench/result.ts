@@ -1,15 +1,15 @@
-/** From times to the figures of the three parts, each next to its target. */
+/** From times to the figures of the parts, each next to its target. */
 import {
   type Agreement,
   type Measured,
   type Measurement,
   type Mode,
   type Spread,
+  type WorkInfo,
   ratios,
   spread,
 } from "./measure.ts";
 import type { PartName } from "./options.ts";
-import type { Work } from "./works.ts";
 
 export interface Figure extends Spread {
   readonly unit: "µs/op" | "ms" | "×";
@@ -29,7 +29,7 @@ export interface Row {
   readonly agreement: Agreement;
   /** None where the participants do not agree. */
   readonly figure: Figure | null;
-  /** How many times as long as Cotangent in float32, in the same rounds; none for Cotangent itself. */
+  /** How many times as long as the one that the part measures others by, in the same rounds; none for that one itself. */
   readonly ratio: Spread | null;
   readonly target: Target | null;
 }
@@ -38,6 +38,16 @@ export interface Part {
   readonly id: PartName;
   readonly title: string;
   readonly rows: readonly Row[];
+  /** What it ran in, where that is a browser. */
+  readonly browser?: string;
+  /** Why there are no rows, where there are none. */
+  readonly skipped?: Skipped;
+}
+
+export interface Skipped {
+  readonly reason: string;
+  /** Whether it was begun and failed. A machine without a browser is no fault. */
+  readonly failed: boolean;
 }
 
 export interface Machine {
@@ -51,76 +61,87 @@ export interface Result {
   readonly machine: Machine;
   readonly quick: boolean;
   readonly rounds: number;
+  readonly browserRounds: number;
   readonly seconds: number;
   readonly agreed: boolean;
   readonly parts: readonly Part[];
 }
 
-const targets = { ratio: 50, microsecondsPerOperation: 1, gradientPerValue: 5 };
+const targets = { ratio: 50, microsecondsPerOperation: 1, gradientPerValue: 5, webgl: 1 };
 
 const ours = "Cotangent";
+const jitted = "Cotangent, jitted";
 const names: Record<Mode, string> = {
   value: "value",
   valueAndGrad: "value and gradient",
   derivative: "derivative, forward mode",
 };
 
+/** By whom the others are measured, and what they are to reach. */
+interface Judgement {
+  readonly baseline: (measurement: Measurement, of: Measurement) => boolean;
+  readonly targetOf: (mode: Mode, work: WorkInfo, row: Omit<Row, "target">) => Target | null;
+}
+
 function timePart(
   id: PartName,
   title: string,
   measured: readonly Measured[],
   modes: readonly Mode[],
-  targetOf: (mode: Mode, work: Work, row: Omit<Row, "target">) => Target | null,
+  { baseline, targetOf }: Judgement,
 ): Part {
   const rows = measured.flatMap(({ work, agreed, measurements }) =>
-    modes.flatMap((mode) => {
-      const baseline = measurements.find(({ name, dtype }) => name === ours && dtype === "float32");
-      return measurements.flatMap((measurement) => {
+    modes.flatMap((mode) =>
+      measurements.flatMap((measurement) => {
         const times = measurement.milliseconds[mode];
         // Not everyone has a forward mode.
         if (agreed && times === undefined) return [];
-        const own = baseline?.milliseconds[mode];
+        const base = measurements.find((other) => baseline(other, measurement));
+        const own = base?.name === measurement.name ? undefined : base?.milliseconds[mode];
         const row = {
           ...identity(work, measurement, names[mode]),
           figure: times === undefined ? null : timeFigure(times, work),
-          ratio: measurement.name === ours || !times || !own ? null : spread(ratios(times, own)),
+          ratio: !times || !own ? null : spread(ratios(times, own)),
         };
         return [{ ...row, target: targetOf(mode, work, row) }];
-      });
-    }),
+      }),
+    ),
   );
   return { id, title, rows };
 }
 
-function identity(work: Work, { name, dtype, agreement }: Measurement, what: string) {
+function identity(work: WorkInfo, { name, dtype, agreement }: Measurement, what: string) {
   return { work: work.id, title: work.title, what, participant: name, dtype, agreement };
 }
 
-function timeFigure(milliseconds: readonly number[], { operations }: Work): Figure {
+function timeFigure(milliseconds: readonly number[], { operations }: WorkInfo): Figure {
   if (operations === undefined) return { ...spread(milliseconds), unit: "ms" };
   return { ...spread(milliseconds.map((time) => (time * 1000) / operations)), unit: "µs/op" };
 }
 
+const eagerInFloat32 = ({ name, dtype }: Measurement): boolean => name === ours && dtype === "float32";
+
 /** (a) The gradient of a chain of scalar operations, per operation. */
 export function scalarPart(measured: readonly Measured[]): Part {
-  const title = "(a) A chain of eager scalar operations, per operation";
-  return timePart("a", title, measured, ["valueAndGrad", "derivative"], (mode, work, { figure, ratio }) => {
-    if (mode !== "valueAndGrad" || figure === null) return null;
-    if (ratio !== null) return { says: `ratio ≥ ${targets.ratio}`, met: ratio.median >= targets.ratio };
-    const limit = targets.microsecondsPerOperation;
-    return work.operations === 1000 ? { says: `< ${limit} µs`, met: figure.median < limit } : null;
+  const title = "(a) A chain of eager scalar operations, per operation; ratio: time / Cotangent's in float32";
+  return timePart("a", title, measured, ["valueAndGrad", "derivative"], {
+    baseline: eagerInFloat32,
+    targetOf(mode, work, { figure, ratio }) {
+      if (mode !== "valueAndGrad" || figure === null) return null;
+      if (ratio !== null) return { says: `ratio ≥ ${targets.ratio}`, met: ratio.median >= targets.ratio };
+      const limit = targets.microsecondsPerOperation;
+      return work.operations === 1000 ? { says: `< ${limit} µs`, met: figure.median < limit } : null;
+    },
   });
 }
 
 /** (b) Values and gradients of tensors. */
 export function tensorPart(measured: readonly Measured[]): Part {
-  return timePart(
-    "b",
-    "(b) Eager tensors (no target; the ratios are for the record)",
-    measured,
-    ["value", "valueAndGrad"],
-    () => null,
-  );
+  const title = "(b) Eager tensors; ratio: time / Cotangent's in float32 (no target, for the record)";
+  return timePart("b", title, measured, ["value", "valueAndGrad"], {
+    baseline: eagerInFloat32,
+    targetOf: () => null,
+  });
 }
 
 /** (c) What a value and gradient takes next to the value alone. */
@@ -141,4 +162,27 @@ export function gradientPart(measured: readonly Measured[]): Part {
     }),
   );
   return { id: "c", title: "(c) Cheap gradients: time of value and gradient / time of value, eager", rows };
+}
+
+/** (d) What tracing once and running the graph saves. */
+export function jittedPart(measured: readonly Measured[], where = "the JavaScript backend"): Part {
+  const title = `(d) Jitted and eager, on ${where}; ratio: time / that of jitted Cotangent in the same dtype (no target)`;
+  return timePart("d", title, measured, ["value", "valueAndGrad"], {
+    baseline: ({ name, dtype }, of) => name === jitted && dtype === of.dtype,
+    targetOf: () => null,
+  });
+}
+
+export const jittedOnWebGLPart = (measured: readonly Measured[]): Part => jittedPart(measured, "WebGL");
+
+/** (g) A jitted gradient on WebGL next to one of tfjs's own. */
+export function webglPart(measured: readonly Measured[]): Part {
+  const title = "(g) Jitted on WebGL, next to tfjs's own gradients; ratio: time / that of jitted Cotangent";
+  return timePart("g", title, measured, ["value", "valueAndGrad"], {
+    baseline: ({ name }) => name === jitted,
+    targetOf(mode, _, { ratio }) {
+      if (mode !== "valueAndGrad" || ratio === null) return null;
+      return { says: `ratio ≥ ${targets.webgl}`, met: ratio.median >= targets.webgl };
+    },
+  });
 }

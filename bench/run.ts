@@ -2,13 +2,31 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { arch, availableParallelism, cpus, platform } from "node:os";
 import { dirname } from "node:path";
-import { fullPatience, measure, quickPatience, type Measured } from "./measure.ts";
+import { measureInBrowser, webglParts as partsOnWebGL } from "./browser/host.ts";
+import {
+  browserPatience,
+  fullPatience,
+  measure,
+  quickBrowserPatience,
+  quickPatience,
+  type Measured,
+} from "./measure.ts";
 import type { Options, PartName } from "./options.ts";
 import { cotangent } from "./participants/cotangent.ts";
 import { jaxJs } from "./participants/jax-js.ts";
 import { tfjs } from "./participants/tfjs.ts";
+import "@tensorflow/tfjs-backend-wasm";
 import { machineLine, report } from "./report.ts";
-import { type Part, type Result, gradientPart, scalarPart, tensorPart } from "./result.ts";
+import {
+  type Part,
+  type Result,
+  gradientPart,
+  jittedOnWebGLPart,
+  jittedPart,
+  scalarPart,
+  tensorPart,
+  webglPart,
+} from "./result.ts";
 import { type Work, works } from "./works.ts";
 
 /** Null where the file for the figures cannot be written: said at once, rather than after minutes of measuring. */
@@ -31,41 +49,80 @@ export async function run({ only, quick, json }: Options): Promise<Result | null
   };
   console.log(machineLine(machine));
 
-  const patience = quick ? quickPatience : fullPatience;
-  const own = [cotangent("float32"), cotangent("float64")];
-  const all = [...own, await jaxJs(), await tfjs("wasm"), await tfjs("cpu")];
-  const { chain, longChain, tensors } = works(quick);
-  const byPart: Record<PartName, readonly Work[]> = {
-    a: [chain, longChain],
-    b: tensors,
-    c: [chain, ...tensors],
+  const tell = (message: string): void => {
+    if (process.stderr.isTTY) process.stderr.write(`${message}\n`);
   };
-
-  // A work of two parts is measured once.
-  const measured = new Map<Work, Measured>();
-  for (const work of new Set(only.flatMap((part) => byPart[part]))) {
-    if (process.stderr.isTTY) process.stderr.write(`${work.title} ...\n`);
-    // oxlint-disable-next-line no-await-in-loop -- one at a time
-    measured.set(work, await measure(work, work.peers ? all : own, patience));
-  }
-  const ofPart = (part: PartName): Measured[] => byPart[part].flatMap((work) => measured.get(work) ?? []);
-
-  const build: Record<PartName, (measured: readonly Measured[]) => Part> = {
-    a: scalarPart,
-    b: tensorPart,
-    c: gradientPart,
-  };
+  const parts = [
+    ...(await eagerParts(only, quick, tell)),
+    ...(await jittedParts(only, quick, tell)),
+    ...(await webglParts(only, quick, tell)),
+  ].toSorted((x, y) => x.id.localeCompare(y.id));
   const result: Result = {
     machine,
     quick,
-    rounds: patience.rounds,
+    rounds: (quick ? quickPatience : fullPatience).rounds,
+    browserRounds: (quick ? quickBrowserPatience : browserPatience).rounds,
     seconds: (performance.now() - start) / 1000,
-    agreed: [...measured.values()].every(({ agreed }) => agreed),
-    parts: only.map((part) => build[part](ofPart(part))),
+    agreed: parts.every(({ rows }) => rows.every(({ agreement }) => agreement.agrees)),
+    parts,
   };
   console.log(`\n${report(result)}`);
   if (json !== undefined) {
     await writeFile(json, `${JSON.stringify(result, null, 2)}\n`);
   }
   return result;
+}
+
+type Tell = (message: string) => void;
+
+/** (a), (b) and (c): every work is measured once, whatever parts it is in. */
+async function eagerParts(only: readonly PartName[], quick: boolean, tell: Tell): Promise<Part[]> {
+  const { chain, longChain, tensors } = works(quick);
+  const parts = [
+    { id: "a", works: [chain, longChain], build: scalarPart },
+    { id: "b", works: tensors, build: tensorPart },
+    { id: "c", works: [chain, ...tensors], build: gradientPart },
+  ].filter(({ id }) => only.some((wanted) => wanted === id));
+  if (parts.length === 0) return [];
+
+  const own = [cotangent("float32"), cotangent("float64")];
+  const all = [...own, await jaxJs(), await tfjs("wasm"), await tfjs("cpu")];
+  const measured = new Map<Work, Measured>();
+  for (const work of new Set(parts.flatMap((part) => part.works))) {
+    tell(`${work.title} ...`);
+    // oxlint-disable-next-line no-await-in-loop -- one at a time
+    measured.set(work, await measure(work, work.peers ? all : own, quick ? quickPatience : fullPatience));
+  }
+  return parts.map((part) => part.build(part.works.flatMap((work) => measured.get(work) ?? [])));
+}
+
+/** (d) on the JavaScript backend. */
+async function jittedParts(only: readonly PartName[], quick: boolean, tell: Tell): Promise<Part[]> {
+  if (!only.includes("d")) return [];
+  const participants = [
+    cotangent("float32", { jitted: true }),
+    cotangent("float32"),
+    cotangent("float64", { jitted: true }),
+    cotangent("float64"),
+  ];
+  const { chain, large, layers } = works(quick);
+  const measured = [];
+  for (const work of [chain, large, layers]) {
+    tell(`${work.title} ...`);
+    // oxlint-disable-next-line no-await-in-loop -- one at a time
+    measured.push(await measure(work, participants, quick ? quickPatience : fullPatience));
+  }
+  return [jittedPart(measured)];
+}
+
+/** (d) and (g) on WebGL. */
+async function webglParts(only: readonly PartName[], quick: boolean, tell: Tell): Promise<Part[]> {
+  const wanted = partsOnWebGL.filter((part) => only.includes(part));
+  if (wanted.length === 0) return [];
+  const found = await measureInBrowser({ quick, parts: wanted }, tell);
+  return wanted.map((id) => {
+    const build = { d: jittedOnWebGLPart, g: webglPart }[id];
+    if ("skipped" in found) return { ...build([]), skipped: found.skipped };
+    return { ...build(found.measured[id] ?? []), browser: found.browser };
+  });
 }

@@ -39,9 +39,9 @@ function elementwise(count: number): Work {
   };
 }
 
-function network(): Work {
-  const sizes = { batch: 64, inputs: 784, hidden: 32, classes: 10 };
-  const { batch, inputs, hidden, classes } = sizes;
+function network(id: string, batch: number, hidden: number): Work {
+  const sizes = { batch, inputs: 784, hidden, classes: 10 };
+  const { inputs, classes } = sizes;
   const targets = new Float32Array(batch * classes);
   for (let i = 0; i < batch; i++) targets[i * classes + (i % classes)] = 1;
   const data: NetworkData = {
@@ -54,7 +54,7 @@ function network(): Work {
     bias2: uniform(classes, -0.1, 0.1, 6),
   };
   return {
-    id: "network",
+    id,
     title: `network ${inputs}-${hidden}-${classes}, batch ${batch}`,
     peers: true,
     valueTolerance: 2e-5,
@@ -72,6 +72,8 @@ export interface Works {
   readonly chain: Work;
   readonly longChain: Work;
   readonly tensors: readonly Work[];
+  readonly large: Work;
+  readonly layers: Work;
 }
 
 export function works(quick: boolean): Works {
@@ -79,6 +81,8 @@ export function works(quick: boolean): Works {
   return {
     chain: chain(1000, true),
     longChain: chain(quick ? 10_000 : 1_000_000, false),
-    tensors: [...counts.map(elementwise), network()],
+    tensors: [...counts.map(elementwise), network("network", 64, 32)],
+    large: elementwise(quick ? 10_000 : 1_000_000),
+    layers: quick ? network("layers", 16, 32) : network("layers", 128, 256),
   };
 }

@@ -1,25 +1,26 @@
-import { defaultDevice, init, jvp, nn, numpy as np, valueAndGrad } from "@jax-js/jax";
-import type { Participant, Task } from "./participant.ts";
+import { defaultDevice, grad, init, jit, jvp, makeJaxpr, nn, numpy as np, valueAndGrad } from "@jax-js/jax";
+import type { Beginner, Participant, Task } from "./participant.ts";
 
-/** Every use of an array gives it away; `.ref` keeps it for another use. */
-export async function jaxJs(): Promise<Participant> {
+export const jaxJsName = "jax-js, wasm";
+
+async function start(): Promise<void> {
   const devices = await init("wasm");
   if (!devices.includes("wasm")) throw new Error("jax-js could not start its wasm device.");
   defaultDevice("wasm");
+}
+
+/** Every use of an array gives it away; `.ref` keeps it for another use. */
+export async function jaxJs(): Promise<Participant> {
+  await start();
 
   return {
-    name: "jax-js, wasm",
+    name: jaxJsName,
     dtype: "float32",
     enter: () => Promise.resolve(),
 
     chain(at, operations) {
       const x = scalar(at);
-      const f = (start: np.Array): np.Array => {
-        let y = start.ref;
-        for (let i = 0; i < operations; i += 2) y = np.sin(y).mul(start.ref);
-        start.dispose();
-        return y;
-      };
+      const f = (start: np.Array): np.Array => chainFrom(start, operations);
       return {
         ...task(x, f),
         derivative() {
@@ -69,6 +70,27 @@ export async function jaxJs(): Promise<Participant> {
       };
     },
   };
+}
+
+/** As for Cotangent. */
+export async function jaxJsBeginner(): Promise<Beginner> {
+  await start();
+  const scaled =
+    (operations: number, factor: number) =>
+    (x: np.Array): np.Array =>
+      chainFrom(x, operations).mul(factor);
+  return {
+    gradient: (at, operations, factor) => jit(grad(scaled(operations, factor)))(scalar(at)).item(),
+    trace: (at, operations, factor) =>
+      makeJaxpr(scaled(operations, factor))(scalar(at)).jaxpr.jaxpr.eqns.length,
+  };
+}
+
+function chainFrom(start: np.Array, operations: number): np.Array {
+  let y = start.ref;
+  for (let i = 0; i < operations; i += 2) y = np.sin(y).mul(start.ref);
+  start.dispose();
+  return y;
 }
 
 const scalar = (x: number): np.Array => np.array(x, { dtype: np.float32 });

@@ -37,6 +37,8 @@ export interface NetworkData {
 export interface Participant {
   readonly name: string;
   readonly dtype: "float32" | "float64";
+  /** How far its derivatives may be from the exact ones, relative to the largest; by default what float32 allows. */
+  readonly tolerance?: number;
   /** Makes it the one that computes next; not timed. */
   enter(): Promise<void>;
   /**
@@ -48,4 +50,12 @@ export interface Participant {
   elementwise(x: Floats): Task;
   /** The mean softmax cross-entropy of a network with a tanh layer, as a function of its four parameters. */
   network(data: NetworkData): Task;
+}
+
+/** What a library does when it meets a function for the first time. A new factor makes a function that it has not met. */
+export interface Beginner {
+  /** The derivative of factor times the chain, by the first call of its jitted gradient. */
+  gradient(x: number, operations: number, factor: number): number;
+  /** Traces factor times the chain to a graph; the number of its nodes. */
+  trace(x: number, operations: number, factor: number): number;
 }

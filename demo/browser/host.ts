@@ -1,7 +1,7 @@
 /** Runs the comparison in a real browser's WebGL: bundles the page's module, opens it, and brings the results back. */
 import { fileURLToPath } from "node:url";
-import { build } from "vite";
-import { type FoundBrowser, findBrowser, launchBrowser } from "../../tools/browser.ts";
+import { type FoundBrowser, findBrowser } from "../../tools/browser.ts";
+import { callInPage, gistOf, messageOf } from "../../tools/page.ts";
 import type { Progress, Request, SweepResult } from "../compare/run.ts";
 import type { Digits } from "../data/digits.ts";
 import type { WebGL } from "../report/result.ts";
@@ -42,15 +42,10 @@ export async function compareInBrowser(
     const sweeps = await compareIn(found, request, digits, progress);
     return { webgl: { ran: true, browser: `Chromium ${version}`, from, renderer }, sweeps };
   } catch (error) {
-    const reason = `The comparison failed in Chromium ${version} on ${renderer}: ${firstLine(messageOf(error))}`;
+    const reason = `The comparison failed in Chromium ${version} on ${renderer}: ${gistOf(error)}`;
     return { webgl: { ran: false, reason, failed: true }, sweeps: [] };
   }
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-/** An error from the page without playwright's preface and the page's stack. */
-const firstLine = (message: string): string => message.replace(/^page\.evaluate: /, "").split("\n")[0];
 
 async function compareIn(
   found: FoundBrowser,
@@ -59,49 +54,16 @@ async function compareIn(
   progress: Progress,
 ): Promise<SweepResult[]> {
   await progress("Bundling the page");
-  const script = await bundle();
-  const browser = await launchBrowser(found);
-  try {
-    const page = await browser.newPage();
-    const complaints: string[] = [];
-    page.on("pageerror", (error) => complaints.push(error.message));
-    await page.exposeFunction("tellHost", progress);
-    await page.addScriptTag({ type: "module", content: script });
-    await page
-      .waitForFunction(() => "compareOnWebGL" in globalThis, undefined, { timeout: 20_000 })
-      .catch((error: unknown) => {
-        throw complaints.length > 0 ? new Error(complaints.join("\n")) : error;
-      });
-    const plain: PlainDigits = {
-      width: digits.width,
-      pixels: [...digits.pixels],
-      labels: [...digits.labels],
-    };
-    const answer = await page.evaluate(
-      ([request, digits]) => (globalThis as unknown as PageGlobals).compareOnWebGL(request, digits),
-      [JSON.stringify(request), JSON.stringify(plain)] as const,
-    );
-    return JSON.parse(answer) as SweepResult[];
-  } finally {
-    await browser.close();
-  }
-}
-
-/** One module with everything that the page needs. */
-async function bundle(): Promise<string> {
-  const output = await build({
-    configFile: false,
-    logLevel: "silent",
-    build: {
-      write: false,
-      minify: false,
-      target: "esnext",
-      rolldownOptions: {
-        input: fileURLToPath(new URL("page.ts", import.meta.url)),
-        output: { codeSplitting: false },
-      },
-    },
+  const plain: PlainDigits = {
+    width: digits.width,
+    pixels: [...digits.pixels],
+    labels: [...digits.labels],
+  };
+  const answer = await callInPage(found, {
+    module: fileURLToPath(new URL("page.ts", import.meta.url)),
+    call: "compareOnWebGL" satisfies keyof PageGlobals,
+    args: [JSON.stringify(request), JSON.stringify(plain)],
+    tellHost: progress,
   });
-  if (!("output" in output)) throw new Error("vite gave more than one bundle.");
-  return output.output[0].code;
+  return JSON.parse(answer) as SweepResult[];
 }

@@ -20,7 +20,7 @@ function parse(...args: string[]) {
 }
 
 test("options are read, and a -- before them does no harm", () => {
-  expect(parse().found).toEqual({ quick: false, only: ["a", "b", "c"] });
+  expect(parse().found).toEqual({ quick: false, only: ["a", "b", "c", "d", "e", "f", "g"] });
   const args = ["--quick", "--only", "c, a", "--json", "figures.json"];
   const expected = { quick: true, only: ["a", "c"], json: "figures.json" };
   expect(parse(...args).found).toEqual(expected);
@@ -35,7 +35,7 @@ test("help names every option and ends well", () => {
 
 test.each([
   [["--fast"], "--fast"],
-  [["--only", "d"], '"d" is no part. Give one or more of a, b, c'],
+  [["--only", "h"], '"h" is no part. Give one or more of a, b, c'],
   [["--only", "a,,b"], '"" is no part'],
   [["--only"], "argument missing"],
   [["--json", ""], "Give the path of a file"],
@@ -48,12 +48,16 @@ test.each([
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-function bench(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+type Ran = { readonly code: number; readonly stdout: string; readonly stderr: string };
+
+const bench = (...args: string[]): Promise<Ran> => benchWith({}, ...args);
+
+function benchWith(env: NodeJS.ProcessEnv, ...args: string[]): Promise<Ran> {
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,
       [join(root, "bench/main.ts"), ...args],
-      { cwd: root, env: { ...process.env, NO_COLOR: "1" } },
+      { cwd: root, env: { ...process.env, NO_COLOR: "1", ...env } },
       (_, stdout, stderr) => resolve({ code: child.exitCode ?? -1, stdout, stderr }),
     );
   });
@@ -112,6 +116,31 @@ test(
   },
 );
 
+test("without a browser what needs one is skipped, and its reason given", { timeout: 60_000 }, async () => {
+  const folder = await mkdtemp(join(tmpdir(), "cotangent-bench-"));
+  try {
+    const json = join(folder, "figures.json");
+    const nowhere = { COTANGENT_CHROMIUM: join(folder, "no-browser") };
+    const { code, stdout, stderr } = await benchWith(nowhere, "--only", "d,g", "--quick", "--json", json);
+    expect([stderr, code]).toEqual(["", 0]);
+    expect(stdout).toMatch(/on WebGL.*\nNOT MEASURED: No browser here can run WebGL2/);
+
+    const { parts } = JSON.parse(await readFile(json, "utf8")) as Result;
+    expect(parts.map(({ id, rows }) => `${id} ${rows.length > 0}`)).toEqual(["d true", "d false", "g false"]);
+    for (const { rows, skipped } of parts) {
+      if (rows.length === 0)
+        expect(skipped).toMatchObject({ reason: expect.stringContaining("no-browser"), failed: false });
+      // Of each pair in one dtype, the ratio is the one's time over that of the jitted one.
+      for (const { participant, figure, ratio } of rows) {
+        expect(figure?.median).toBeGreaterThan(0);
+        expect(ratio === null).toBe(participant === "Cotangent, jitted");
+      }
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
 test.each([
   ["a wrong gradient", 1, [[2]]],
   ["not a number", NaN, [[NaN]]],
@@ -132,7 +161,15 @@ test.each([
   for (const { figure, ratio, target } of parts.flatMap(({ rows }) => rows))
     expect([figure, ratio, target]).toEqual([null, null, null]);
   const machine = { cpu: "", cores: 1, platform: "", node: "" };
-  const text = report({ machine, quick: true, rounds: 1, seconds: 1, agreed: measured.agreed, parts });
+  const text = report({
+    machine,
+    quick: true,
+    rounds: 1,
+    browserRounds: 1,
+    seconds: 1,
+    agreed: measured.agreed,
+    parts,
+  });
   expect(text).toContain("DISAGREES");
   expect(text).not.toContain("µs/op");
 });
