@@ -35,6 +35,7 @@ import { host } from "./host.ts";
 import { indexing } from "./indexing.ts";
 import { ofNothing, reductions } from "./reduction.ts";
 import { shape } from "./shape.ts";
+import { keepShadersApart } from "./shader-keys.ts";
 import * as ops from "./tf-ops.ts";
 
 interface Owned {
@@ -263,6 +264,7 @@ export async function createTfjsBackend(tfjsName = "webgl"): Promise<TfjsBackend
   if (tfjsName === "webgl") {
     env().set("WEBGL_CPU_FORWARD", false);
     env().set("WEBGL_USE_SHAPES_UNIFORMS", true); // one shader for all shapes of a rank
+    keepShadersApart(engine().findBackend("webgl") as unknown as MathBackendWebGL);
   }
   return new TfjsBackend(tfjsName);
 }

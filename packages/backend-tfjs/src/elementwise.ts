@@ -49,7 +49,7 @@ function programOf(expression: string, inputCount: number, outputShape: number[]
   return {
     variableNames: names,
     outputShape,
-    enableShapeUniforms: true,
+    enableShapeUniforms: outputShape.length <= 4, // tfjs writes larger shapes into the shader, but not into its key
     userCode: `
     ${glslFunctionsFor(expression)}
     void main() {
