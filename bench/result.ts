@@ -1,4 +1,5 @@
 /** From times to the figures of the parts, each next to its target. */
+import type { FirstCalls } from "./first-calls/first-calls.ts";
 import {
   type Agreement,
   type Measured,
@@ -10,6 +11,7 @@ import {
   spread,
 } from "./measure.ts";
 import type { PartName } from "./options.ts";
+import { jaxJsName } from "./participants/jax-js.ts";
 
 export interface Figure extends Spread {
   readonly unit: "µs/op" | "ms" | "×";
@@ -67,7 +69,14 @@ export interface Result {
   readonly parts: readonly Part[];
 }
 
-const targets = { ratio: 50, microsecondsPerOperation: 1, gradientPerValue: 5, webgl: 1 };
+const targets = {
+  ratio: 50,
+  microsecondsPerOperation: 1,
+  gradientPerValue: 5,
+  firstCallRatio: 20,
+  traceMilliseconds: 20,
+  webglRatio: 1,
+};
 
 const ours = "Cotangent";
 const jitted = "Cotangent, jitted";
@@ -175,6 +184,50 @@ export function jittedPart(measured: readonly Measured[], where = "the JavaScrip
 
 export const jittedOnWebGLPart = (measured: readonly Measured[]): Part => jittedPart(measured, "WebGL");
 
+/** (e) What comes before a jitted function runs for the first time. */
+export function firstCallPart(found: readonly FirstCalls[], operations: number): Part {
+  const what = { gradient: "first call of jit(grad(f))", trace: "tracing f" };
+  const start = { cold: "in a fresh process", warm: "in a warm process" };
+  const participant = { cotangent: ours, jaxJs: jaxJsName };
+  const rows = found.map((each): Row => {
+    const own = found.find(
+      (other) => other.library === "cotangent" && other.what === each.what && other.start === each.start,
+    );
+    const isOurs = each === own;
+    const usable = each.agreement.agrees && own?.agreement.agrees === true;
+    const figure: Figure | null = usable ? { ...spread(each.milliseconds), unit: "ms" } : null;
+    const ratio = usable && !isOurs ? spread(ratios(each.milliseconds, own.milliseconds)) : null;
+    return {
+      work: `first-${each.what}-${each.start}`,
+      title: `chain of ${operations.toLocaleString("en")} scalar operations`,
+      what: `${what[each.what]}, ${start[each.start]}`,
+      participant: participant[each.library],
+      dtype: "float32",
+      agreement: each.agreement,
+      figure,
+      ratio,
+      target: firstCallTarget(each, figure, ratio),
+    };
+  });
+  return {
+    id: "e",
+    title: "(e) Tracing and compiling: functions met for the first time; ratio: time / Cotangent's",
+    rows,
+  };
+}
+
+function firstCallTarget(
+  { what, library }: FirstCalls,
+  figure: Figure | null,
+  ratio: Spread | null,
+): Target | null {
+  if (what === "gradient" && ratio !== null)
+    return { says: `ratio ≥ ${targets.firstCallRatio}`, met: ratio.median >= targets.firstCallRatio };
+  if (what === "trace" && library === "cotangent" && figure !== null)
+    return { says: `< ${targets.traceMilliseconds} ms`, met: figure.median < targets.traceMilliseconds };
+  return null;
+}
+
 /** (g) A jitted gradient on WebGL next to one of tfjs's own. */
 export function webglPart(measured: readonly Measured[]): Part {
   const title = "(g) Jitted on WebGL, next to tfjs's own gradients; ratio: time / that of jitted Cotangent";
@@ -182,7 +235,7 @@ export function webglPart(measured: readonly Measured[]): Part {
     baseline: ({ name }) => name === jitted,
     targetOf(mode, _, { ratio }) {
       if (mode !== "valueAndGrad" || ratio === null) return null;
-      return { says: `ratio ≥ ${targets.webgl}`, met: ratio.median >= targets.webgl };
+      return { says: `ratio ≥ ${targets.webglRatio}`, met: ratio.median >= targets.webglRatio };
     },
   });
 }

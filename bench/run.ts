@@ -3,6 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { arch, availableParallelism, cpus, platform } from "node:os";
 import { dirname } from "node:path";
 import { measureInBrowser, webglParts as partsOnWebGL } from "./browser/host.ts";
+import { fullFirstCalls, measureFirstCalls, quickFirstCalls } from "./first-calls/first-calls.ts";
 import {
   browserPatience,
   fullPatience,
@@ -20,6 +21,7 @@ import { machineLine, report } from "./report.ts";
 import {
   type Part,
   type Result,
+  firstCallPart,
   gradientPart,
   jittedOnWebGLPart,
   jittedPart,
@@ -55,6 +57,7 @@ export async function run({ only, quick, json }: Options): Promise<Result | null
   const parts = [
     ...(await eagerParts(only, quick, tell)),
     ...(await jittedParts(only, quick, tell)),
+    ...(await firstCallParts(only, quick, tell)),
     ...(await webglParts(only, quick, tell)),
   ].toSorted((x, y) => x.id.localeCompare(y.id));
   const result: Result = {
@@ -113,6 +116,13 @@ async function jittedParts(only: readonly PartName[], quick: boolean, tell: Tell
     measured.push(await measure(work, participants, quick ? quickPatience : fullPatience));
   }
   return [jittedPart(measured)];
+}
+
+/** (e) */
+async function firstCallParts(only: readonly PartName[], quick: boolean, tell: Tell): Promise<Part[]> {
+  if (!only.includes("e")) return [];
+  const patience = quick ? quickFirstCalls : fullFirstCalls;
+  return [firstCallPart(await measureFirstCalls(patience, tell), patience.operations)];
 }
 
 /** (d) and (g) on WebGL. */
