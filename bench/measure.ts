@@ -137,7 +137,7 @@ function agreementOf(
 }
 
 /** The largest error, relative to the largest element; infinite where the sizes differ. */
-function relativeError(found: Found["gradient"], expected: Found["gradient"]): number {
+export function relativeError(found: Found["gradient"], expected: Found["gradient"]): number {
   if (found.length !== expected.length || found.some((x, k) => x.length !== expected[k].length))
     return Infinity;
   let error = 0;

@@ -1,5 +1,6 @@
 /** The tables that the terminal shows. */
 import Table from "cli-table3";
+import type { Judged, MemoryUse } from "./memory.ts";
 import type { Figure, Machine, Part, Result, Row } from "./result.ts";
 
 export function machineLine({ cpu, cores, platform, node }: Machine): string {
@@ -19,37 +20,88 @@ export function report({ parts, agreed, rounds, browserRounds, quick, seconds }:
   return [...parts.map(partTable), notes.join("\n")].join("\n\n");
 }
 
-function partTable({ title, rows, browser, skipped }: Part): string {
+function partTable({ title, rows, memory, browser, skipped }: Part): string {
   if (skipped !== undefined) {
     const verdict = skipped.failed ? "FAILED" : "NOT MEASURED";
     return `${title}\n${verdict}: ${skipped.reason}`;
   }
+  const body = memory === undefined ? timeTable(rows) : memoryTable(memory);
+  return `${title}${browser === undefined ? "" : `\nin ${browser}`}\n${body}`;
+}
+
+function timeTable(rows: readonly Row[]): string {
   const withRatios = rows.some(({ ratio }) => ratio !== null);
   const withTargets = rows.some(({ target }) => target !== null);
-  const columns = [
-    { head: "participant", of: ({ participant, dtype }: Row) => `  ${participant}, ${dtype}` },
-    { head: "median [quartiles]", of: figureOf },
-    ...(withRatios ? [{ head: "ratio", of: ratioOf }] : []),
-    ...(withTargets
-      ? [
-          { head: "target", of: ({ target }: Row) => target?.says ?? "none" },
-          { head: "met", of: ({ target }: Row) => (target === null ? "" : target.met ? "yes" : "NO") },
-        ]
-      : []),
-  ];
-  const table = new Table({
+  return table(
+    [
+      { head: "participant", of: ({ participant, dtype }) => `  ${participant}, ${dtype}` },
+      { head: "median [quartiles]", of: figureOf },
+      ...(withRatios ? [{ head: "ratio", of: ratioOf }] : []),
+      ...(withTargets
+        ? [
+            { head: "target", of: ({ target }: Row) => target?.says ?? "none" },
+            { head: "met", of: ({ target }: Row) => (target === null ? "" : yesOrNo(target.met)) },
+          ]
+        : []),
+    ],
+    rows,
+    ({ title, what }) => `${title}: ${what}`,
+  );
+}
+
+function memoryTable(uses: readonly MemoryUse[]): string {
+  const plainOf = ({ work }: MemoryUse): MemoryUse => uses.find((use) => use.work === work) as MemoryUse;
+  return table(
+    [
+      { head: "reverse mode", of: ({ way }) => `  ${way}` },
+      { head: "peak live", of: ({ peakLiveBytes }) => megabytes(peakLiveBytes) },
+      { head: "ratio", of: (use) => `${round3(plainOf(use).peakLiveBytes / use.peakLiveBytes)} ×` },
+      { head: "foretold", of: ({ foretoldBytes }) => megabytes(foretoldBytes) },
+      { head: "held", of: ({ heldBytes }) => megabytes(heldBytes) },
+      { head: "kept (theory)", of: ({ kept }) => judged(kept) },
+      { head: "run again (theory)", of: ({ again }) => judged(again) },
+      {
+        head: "met",
+        of: ({ kept, again, agreement }) => {
+          if (!agreement.agrees) return `DISAGREES by ${agreement.gradientError.toExponential(0)}`;
+          const counts = [kept, again].filter((each) => each !== null);
+          return counts.length === 0 ? "" : yesOrNo(counts.every(({ count, most }) => count <= most));
+        },
+      },
+      { head: "median [quartiles]", of: ({ time }) => withQuartiles({ ...time, unit: "ms" }) },
+    ],
+    uses,
+    ({ title }) => title,
+  );
+}
+
+const megabytes = (bytes: number): string => `${round3(bytes / 1e6)} MB`;
+
+const judged = (judged: Judged | null): string =>
+  judged === null ? "" : `${judged.count.toLocaleString("en")} (≤ ${judged.most.toLocaleString("en")})`;
+
+const yesOrNo = (met: boolean): string => (met ? "yes" : "NO");
+
+interface Column<R> {
+  readonly head: string;
+  readonly of: (row: R) => string;
+}
+
+/** Rows under headings; those that follow one another and have the same share it. */
+function table<R>(columns: readonly Column<R>[], rows: readonly R[], headingOf: (row: R) => string): string {
+  const shown = new Table({
     head: columns.map(({ head }) => head),
     colAligns: columns.map((_, i) => (i === 0 ? "left" : "right")),
     style: { head: [], border: [], compact: true },
   });
   let heading = "";
   for (const row of rows) {
-    const next = `${row.title}: ${row.what}`;
-    if (next !== heading) table.push([{ colSpan: columns.length, content: next }]);
+    const next = headingOf(row);
+    if (next !== heading) shown.push([{ colSpan: columns.length, content: next }]);
     heading = next;
-    table.push(columns.map(({ of }) => of(row)));
+    shown.push(columns.map(({ of }) => of(row)));
   }
-  return `${title}${browser === undefined ? "" : `\nin ${browser}`}\n${table.toString()}`;
+  return shown.toString();
 }
 
 function ratioOf({ ratio }: Row): string {

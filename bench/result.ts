@@ -10,6 +10,7 @@ import {
   ratios,
   spread,
 } from "./measure.ts";
+import type { MemoryUse } from "./memory.ts";
 import type { PartName } from "./options.ts";
 import { jaxJsName } from "./participants/jax-js.ts";
 
@@ -40,6 +41,8 @@ export interface Part {
   readonly id: PartName;
   readonly title: string;
   readonly rows: readonly Row[];
+  /** What part (f) has in place of rows. */
+  readonly memory?: readonly MemoryUse[];
   /** What it ran in, where that is a browser. */
   readonly browser?: string;
   /** Why there are no rows, where there are none. */
@@ -77,6 +80,10 @@ const targets = {
   traceMilliseconds: 20,
   webglRatio: 1,
 };
+
+/** Whether all that was computed is right. */
+export const agreed = (parts: readonly Part[]): boolean =>
+  parts.every(({ rows, memory = [] }) => [...rows, ...memory].every(({ agreement }) => agreement.agrees));
 
 const ours = "Cotangent";
 const jitted = "Cotangent, jitted";
@@ -226,6 +233,12 @@ function firstCallTarget(
   if (what === "trace" && library === "cotangent" && figure !== null)
     return { says: `< ${targets.traceMilliseconds} ms`, met: figure.median < targets.traceMilliseconds };
   return null;
+}
+
+/** (f) What checkpoints save of memory, and what is computed again for it. */
+export function memoryPart(memory: readonly MemoryUse[]): Part {
+  const title = "(f) Memory of reverse mode, float64; ratio: peak of plain reverse mode / this peak";
+  return { id: "f", title, rows: [], memory };
 }
 
 /** (g) A jitted gradient on WebGL next to one of tfjs's own. */

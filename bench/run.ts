@@ -12,6 +12,7 @@ import {
   quickPatience,
   type Measured,
 } from "./measure.ts";
+import { fullMemory, measureMemory, quickMemory } from "./memory.ts";
 import type { Options, PartName } from "./options.ts";
 import { cotangent } from "./participants/cotangent.ts";
 import { jaxJs } from "./participants/jax-js.ts";
@@ -21,10 +22,12 @@ import { machineLine, report } from "./report.ts";
 import {
   type Part,
   type Result,
+  agreed,
   firstCallPart,
   gradientPart,
   jittedOnWebGLPart,
   jittedPart,
+  memoryPart,
   scalarPart,
   tensorPart,
   webglPart,
@@ -58,6 +61,7 @@ export async function run({ only, quick, json }: Options): Promise<Result | null
     ...(await eagerParts(only, quick, tell)),
     ...(await jittedParts(only, quick, tell)),
     ...(await firstCallParts(only, quick, tell)),
+    ...(only.includes("f") ? [memoryPart(measureMemory(quick ? quickMemory : fullMemory, tell))] : []),
     ...(await webglParts(only, quick, tell)),
   ].toSorted((x, y) => x.id.localeCompare(y.id));
   const result: Result = {
@@ -66,7 +70,7 @@ export async function run({ only, quick, json }: Options): Promise<Result | null
     rounds: (quick ? quickPatience : fullPatience).rounds,
     browserRounds: (quick ? quickBrowserPatience : browserPatience).rounds,
     seconds: (performance.now() - start) / 1000,
-    agreed: parts.every(({ rows }) => rows.every(({ agreement }) => agreement.agrees)),
+    agreed: agreed(parts),
     parts,
   };
   console.log(`\n${report(result)}`);

@@ -63,7 +63,7 @@ function network(id: string, batch: number, hidden: number): Work {
 }
 
 /** Uniform numbers from a seed, the same on every run. */
-function uniform(count: number, low: number, high: number, seed: number): Floats {
+export function uniform(count: number, low: number, high: number, seed: number): Floats {
   const generator = xoroshiro128plus(seed);
   return Float32Array.from({ length: count }, () => low + (high - low) * uniformFloat64(generator));
 }

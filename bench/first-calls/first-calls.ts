@@ -44,7 +44,7 @@ export interface FirstCallPatience {
 }
 
 export const fullFirstCalls: FirstCallPatience = { operations: 1000, rounds: 9, warmUps: 5 };
-export const quickFirstCalls: FirstCallPatience = { operations: 100, rounds: 2, warmUps: 1 };
+export const quickFirstCalls: FirstCallPatience = { operations: 100, rounds: 3, warmUps: 1 };
 
 const x = 1.25;
 /** As for other derivatives in float32. */

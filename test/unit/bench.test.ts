@@ -5,12 +5,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { measureFirstCalls } from "../../bench/first-calls/first-calls.ts";
+import { measureMemory } from "../../bench/memory.ts";
 import { measure, quickPatience } from "../../bench/measure.ts";
 import { parseOptions } from "../../bench/options.ts";
 import { cotangent } from "../../bench/participants/cotangent.ts";
 import type { Participant } from "../../bench/participants/participant.ts";
 import { report } from "../../bench/report.ts";
-import { type Result, gradientPart, scalarPart } from "../../bench/result.ts";
+import { type Result, firstCallPart, gradientPart, memoryPart, scalarPart } from "../../bench/result.ts";
 import { works } from "../../bench/works.ts";
 
 function parse(...args: string[]) {
@@ -135,6 +137,71 @@ test("without a browser what needs one is skipped, and its reason given", { time
         expect(figure?.median).toBeGreaterThan(0);
         expect(ratio === null).toBe(participant === "Cotangent, jitted");
       }
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test("checkpoints hold less, give the same gradients, and run again what theory says", () => {
+  const uses = measureMemory({ steps: 100, layers: 4, rounds: 1 }, () => {});
+  expect(uses.map(({ way }) => way)).toEqual([
+    "plain",
+    'checkpoint: "all"',
+    'checkpoint: "sqrt"',
+    'checkpoint: "log"',
+    "plain",
+    "checkpoint(block), 2 layers each",
+    "checkpoint(block), 1 layer each",
+  ]);
+  for (const { work, way, agreement, peakLiveBytes, foretoldBytes, heldBytes, kept, again } of uses) {
+    const plain = uses.find((use) => use.work === work)!;
+    expect(agreement.agrees).toBe(true);
+    expect(foretoldBytes).toBe(peakLiveBytes);
+    // But for a temporary or two: each is a small part of what plain reverse mode needs.
+    expect(Math.abs(heldBytes - peakLiveBytes)).toBeLessThan(0.2 * plain.peakLiveBytes);
+    expect(again === null).toBe(way === "plain");
+    if (again === null) continue;
+    expect(peakLiveBytes).toBeLessThan(plain.peakLiveBytes);
+    expect(again.count).toBeGreaterThan(0);
+    expect(again.count).toBeLessThanOrEqual(again.most);
+    if (kept !== null) expect(kept.count).toBeLessThanOrEqual(kept.most);
+  }
+  const machine = { cpu: "", cores: 1, platform: "", node: "" };
+  const parts = [memoryPart(uses)];
+  const text = report({ machine, quick: true, rounds: 1, browserRounds: 1, seconds: 1, agreed: true, parts });
+  expect(text).toContain("run again (theory)");
+  expect(text).not.toContain("NO");
+});
+
+test("first calls are timed in fresh and in warm processes, and agree", { timeout: 60_000 }, async () => {
+  const found = await measureFirstCalls({ operations: 20, rounds: 2, warmUps: 1 }, () => {});
+  expect(found).toHaveLength(8);
+  for (const { agreement, milliseconds } of found) {
+    expect(agreement.agrees).toBe(true);
+    expect(milliseconds).toHaveLength(2);
+    for (const time of milliseconds) expect(time).toBeGreaterThan(0);
+  }
+  const { rows } = firstCallPart(found, 20);
+  for (const { participant, ratio } of rows) expect(ratio === null).toBe(participant === "Cotangent");
+  expect(rows.filter(({ target }) => target !== null)).toHaveLength(4);
+});
+
+test("on WebGL tfjs's gradients are the peer, where a browser runs it", { timeout: 120_000 }, async () => {
+  const folder = await mkdtemp(join(tmpdir(), "cotangent-bench-"));
+  try {
+    const json = join(folder, "figures.json");
+    const { code, stderr } = await bench("--only", "g", "--quick", "--json", json);
+    expect([stderr, code]).toEqual(["", 0]);
+    const [{ rows, skipped }] = (JSON.parse(await readFile(json, "utf8")) as Result).parts;
+    if (skipped !== undefined) expect(skipped.failed).toBe(false);
+    else {
+      expect(new Set(rows.map(({ participant }) => participant))).toEqual(
+        new Set(["Cotangent, jitted", "TensorFlow.js, webgl"]),
+      );
+      const judged = rows.filter(({ target }) => target !== null);
+      expect(judged.map(({ work }) => work)).toEqual(["elementwise-10000", "layers"]);
+      for (const { figure } of rows) expect(figure?.median).toBeGreaterThan(0);
     }
   } finally {
     await rm(folder, { recursive: true });
