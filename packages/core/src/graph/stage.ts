@@ -4,7 +4,7 @@ import { leafValue, outputTree } from "../arguments.ts";
 import { Aval as AvalClass } from "../aval.ts";
 import { type Backend, currentBackend } from "../backend.ts";
 import { BackendError, CotangentError, StagingError, fail } from "../errors.ts";
-import { tidy } from "../memory.ts";
+import { promote, scopeDepth, tidy } from "../memory.ts";
 import type { Params, Primitive } from "../primitive.ts";
 import { broadcastTo } from "../primitives/shape.ts";
 import { type Tensor, retained, scalarTensor } from "../tensor.ts";
@@ -68,6 +68,7 @@ export class StageTrace implements Recorder {
   /** Values that the function closed over and the graph does not keep: inputs of the graph after the arguments. */
   readonly captured: Value[] = [];
   private readonly closing: Closing;
+  private readonly depth = scopeDepth();
   private readonly known = new Map<Value, Draft>();
   private readonly constants = new Map<string, Value>();
 
@@ -137,6 +138,8 @@ export class StageTrace implements Recorder {
 
   private capture(value: Value, who: string): Draft {
     this.requireBackend(value, who);
+    // It may have been made in a tidy that ends before the recording does.
+    promote(value, this.depth);
     this.captured.push(value);
     return this.builder.input(value.aval);
   }
