@@ -1,6 +1,7 @@
 import type { Aval } from "./aval.ts";
 import type { DType } from "./dtype.ts";
 import { BackendError, DTypeError, fail } from "./errors.ts";
+import type { Graph } from "./graph/graph.ts";
 import type { Params } from "./primitive.ts";
 import type { Tensor, TypedArray } from "./tensor.ts";
 
@@ -17,6 +18,12 @@ export type MultipleKernel = (
   params: Params,
 ) => Buffer[];
 
+/** A graph that a backend has compiled as a whole. */
+export interface Program {
+  /** The buffers of the outputs that nodes define (`computedOutputs`), in their order; none of them is an input's. */
+  run(inputs: readonly Tensor[]): Buffer[];
+}
+
 export interface MemoryFigures {
   /** Buffers that are alive. */
   readonly buffers: number;
@@ -31,6 +38,8 @@ export interface Backend {
   /** Kernels by primitive name. */
   readonly kernels: Map<string, Kernel>;
   readonly multipleKernels: Map<string, MultipleKernel>;
+  /** The graph as one program; undefined, or no such method, where it is to be run node by node. */
+  compile?(graph: Graph): Program | undefined;
   /** Stores host elements (row-major; bool as 0 and 1). The array is the backend's own from then on. */
   fromHost(data: TypedArray, aval: Aval): Buffer;
   /** Stores one number as a rank-0 buffer; the number is already one of that dtype but for float32 rounding. */

@@ -91,7 +91,14 @@ export {
 } from "./control/schedule.ts";
 export { whileLoop } from "./control/while-loop.ts";
 export { type CallParams, call } from "./primitives/call.ts";
-export { evaluateGraph, executableOf, lastUses, runGraph } from "./graph/evaluate.ts";
+export {
+  type Executable,
+  computedOutputs,
+  evaluateGraph,
+  executableOf,
+  lastUses,
+  runGraph,
+} from "./graph/evaluate.ts";
 export { type Family, familyOf } from "./graph/family.ts";
 export * from "./graph/graph.ts";
 export {

@@ -1,5 +1,5 @@
 /** Running a graph: on tensors, node by node with exact liveness; on traced values, by binding each node again. */
-import type { Backend } from "../backend.ts";
+import type { Backend, Program } from "../backend.ts";
 import { bind, bindMultiple, isObserved, notify, sharedLease } from "../bind.ts";
 import { CotangentError, fail } from "../errors.ts";
 import { enterScope, outsideScopes, tidy, unowned } from "../memory.ts";
@@ -61,7 +61,13 @@ function requireInputs(graph: Graph, inputs: readonly Value[]): void {
 type Step = (values: readonly Tensor[]) => Tensor[] | Tensor;
 
 /** A graph made ready to run on one backend. */
-export class Executable {
+export interface Executable {
+  /** The outputs, which belong to nobody yet; inputs among them are given as tensors of their own. */
+  run(inputs: readonly Tensor[]): Tensor[];
+}
+
+/** Runs a graph node by node. */
+class Interpreter implements Executable {
   private readonly graph: Graph;
   private readonly backend: Backend;
   private readonly constants: readonly Tensor[];
@@ -77,7 +83,6 @@ export class Executable {
     this.dead = lastUses(graph);
   }
 
-  /** The outputs, which belong to nobody yet; inputs among them are given as tensors of their own. */
   run(inputs: readonly Tensor[]): Tensor[] {
     const { graph, constants, steps, dead } = this;
     const values = new Array<Tensor>(graph.avals.length);
@@ -144,6 +149,47 @@ export class Executable {
   }
 }
 
+/** The outputs that nodes define, each once. */
+export const computedOutputs = (graph: Graph): Variable[] => [
+  ...new Set(graph.outputs.filter((variable) => variable >= graph.firstDefined)),
+];
+
+/** Runs a graph as its backend has compiled it; node by node while anybody observes the nodes. */
+class Compiled implements Executable {
+  private readonly graph: Graph;
+  private readonly backend: Backend;
+  private readonly program: Program;
+  private readonly computed: readonly Variable[];
+  private readonly constants: readonly Tensor[];
+
+  constructor(graph: Graph, backend: Backend, program: Program) {
+    this.graph = graph;
+    this.backend = backend;
+    this.program = program;
+    this.computed = computedOutputs(graph);
+    this.constants = outsideScopes(() => graph.constants.map((tensor) => tensor.to(backend)));
+  }
+
+  run(inputs: readonly Tensor[]): Tensor[] {
+    const { graph, backend } = this;
+    if (isObserved()) return interpreterOf(graph, backend).run(inputs);
+    return unowned(() => {
+      const buffers = this.program.run(inputs);
+      const values = new Map<Variable, Tensor>();
+      this.computed.forEach((variable, i) =>
+        values.set(variable, new Tensor(graph.avals[variable], backend, buffers[i])),
+      );
+      const handedOver = new Set<Variable>();
+      return graph.outputs.map((variable) => {
+        const found = values.get(variable) ?? inputs[variable] ?? this.constants[variable - inputs.length];
+        if (!values.has(variable) || handedOver.has(variable)) return found.sharing();
+        handedOver.add(variable);
+        return found;
+      });
+    });
+  }
+}
+
 /** For each node, the variables defined by nodes that are used for the last time there, or never. */
 export function lastUses(graph: Graph): Variable[][] {
   const last = new Int32Array(graph.avals.length).fill(-1);
@@ -158,15 +204,28 @@ export function lastUses(graph: Graph): Variable[][] {
   return dead;
 }
 
-const executables = new WeakMap<Graph, Map<Backend, Executable>>();
+type PerBackend<T> = WeakMap<Graph, Map<Backend, T>>;
+
+const interpreters: PerBackend<Interpreter> = new WeakMap();
+const executables: PerBackend<Executable> = new WeakMap();
+
+function cached<T>(cache: PerBackend<T>, graph: Graph, backend: Backend, make: () => T): T {
+  let perBackend = cache.get(graph);
+  if (perBackend === undefined) cache.set(graph, (perBackend = new Map()));
+  let found = perBackend.get(backend);
+  if (found === undefined) perBackend.set(backend, (found = make()));
+  return found;
+}
+
+const interpreterOf = (graph: Graph, backend: Backend): Interpreter =>
+  cached(interpreters, graph, backend, () => new Interpreter(graph, backend));
 
 /** The graph ready to run on a backend, prepared once. */
 export function executableOf(graph: Graph, backend: Backend): Executable {
-  let perBackend = executables.get(graph);
-  if (perBackend === undefined) executables.set(graph, (perBackend = new Map()));
-  let executable = perBackend.get(backend);
-  if (executable === undefined) perBackend.set(backend, (executable = new Executable(graph, backend)));
-  return executable;
+  return cached(executables, graph, backend, () => {
+    const program = backend.compile?.(graph);
+    return program === undefined ? interpreterOf(graph, backend) : new Compiled(graph, backend, program);
+  });
 }
 
 /** The graph's outputs for tensors on one backend; they belong to nobody yet. */

@@ -34,6 +34,12 @@ export interface MemoryPlan {
 export interface MemoryPlanOptions {
   /** Offsets are multiples of so many bytes; by default 8, the size of the largest element. */
   readonly alignment?: number;
+  /** Whether a node's result lies where its first input does; by default that of a reshape does. */
+  readonly isView?: (node: GraphNode) => boolean;
+  /** Values that have a place already, outside this memory. */
+  readonly elsewhere?: ReadonlySet<Variable>;
+  /** Whether elementwise nodes write over inputs that nothing uses any more; by default they do. */
+  readonly overwrites?: boolean;
 }
 
 /** The values that share one storage for good: a result and its reshapes. */
@@ -51,16 +57,24 @@ interface Storage {
  * time (greedy by size: Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net Inference, 2020). Inputs and
  * constants lie elsewhere; outputs stay to the end. Nodes with nested graphs need memory of their own while they run.
  */
-export function memoryPlan(graph: Graph, { alignment = 8 }: MemoryPlanOptions = {}): MemoryPlan {
+export function memoryPlan(
+  graph: Graph,
+  {
+    alignment = 8,
+    isView = ({ primitive }) => primitive.name === "reshape",
+    elsewhere = new Set(),
+    overwrites = true,
+  }: MemoryPlanOptions = {},
+): MemoryPlan {
   if (!Number.isInteger(alignment) || alignment < 1)
     fail(CotangentError, `memoryPlan: the alignment is ${alignment}, but must be a whole number from 1 on.`);
-  const { storages, storageOf } = storagesOf(graph);
+  const { storages, storageOf } = storagesOf(graph, isView, elsewhere);
   const inPlace: InPlace[] = [];
   /** For each storage the one whose place it takes over, at the end that of the first in the chain. */
   const heirTo = storages.map((_, i) => i);
   graph.nodes.forEach((node, n) => {
-    const input = overwritten(graph, node, n, storages, storageOf);
-    if (input === undefined) return;
+    const input = overwrites ? overwritten(graph, node, n, storages, storageOf) : undefined;
+    if (input === undefined || storageOf[node.outputs[0]] === undefined) return;
     inPlace.push({ node: n, input });
     heirTo[storageOf[node.outputs[0]] as number] = heirTo[storageOf[input] as number];
   });
@@ -87,7 +101,11 @@ export function memoryPlan(graph: Graph, { alignment = 8 }: MemoryPlanOptions = 
   };
 }
 
-function storagesOf(graph: Graph): { storages: Storage[]; storageOf: (number | undefined)[] } {
+function storagesOf(
+  graph: Graph,
+  isView: (node: GraphNode) => boolean,
+  elsewhere: ReadonlySet<Variable>,
+): { storages: Storage[]; storageOf: (number | undefined)[] } {
   const lastUse = new Int32Array(graph.avals.length);
   graph.nodes.forEach(({ inputs, outputs }, n) => {
     for (const variable of inputs) lastUse[variable] = n;
@@ -98,10 +116,10 @@ function storagesOf(graph: Graph): { storages: Storage[]; storageOf: (number | u
   const storageOf = new Array<number | undefined>(graph.avals.length).fill(undefined);
   graph.nodes.forEach((node, n) => {
     for (const variable of node.outputs) {
-      const isView = node.primitive.name === "reshape";
-      const index = isView
-        ? storageOf[node.inputs[0]]
-        : storages.push({ bytes: graph.avals[variable].bytes, first: n, last: n, variables: [] }) - 1;
+      let index: number | undefined;
+      if (isView(node)) index = storageOf[node.inputs[0]];
+      else if (!elsewhere.has(variable))
+        index = storages.push({ bytes: graph.avals[variable].bytes, first: n, last: n, variables: [] }) - 1;
       storageOf[variable] = index;
       if (index === undefined) continue;
       storages[index].variables.push(variable);

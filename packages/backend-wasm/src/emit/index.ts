@@ -1,0 +1,2 @@
+export * from "./expression.ts";
+export { type FunctionRef, type Label, FunctionBuilder, Local, ModuleBuilder, callOf } from "./module.ts";
