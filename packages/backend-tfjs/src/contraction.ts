@@ -9,7 +9,13 @@ import {
   type WindowParams,
   sizeOf,
 } from "@cotangent/core";
-import { type NamedAttrMap, type Tensor as TfTensor, type Tensor4D, engine } from "@tensorflow/tfjs-core";
+import {
+  type NamedAttrMap,
+  type Tensor as TfTensor,
+  type Tensor4D,
+  engine,
+  env,
+} from "@tensorflow/tfjs-core";
 import { heldDType } from "./held.ts";
 import { padded, permuted } from "./shape.ts";
 import * as ops from "./tf-ops.ts";
@@ -36,9 +42,25 @@ const dotGeneral: Kernel = ([x, y], output, params) => {
   };
   const a = matrices(x, batchX, contractX);
   const b = matrices(y, batchY, contractY);
-  const product = ops.matMul(a.matrix, b.matrix, a.swapped, !b.swapped);
+  const multiply = (): TfTensor => ops.matMul(a.matrix, b.matrix, a.swapped, !b.swapped);
+  const multiplications = output.size * size(x, contractX);
+  const product = multiplications < manyMultiplications ? multiply() : withOwnShader(multiply);
   return ops.reshape(ops.cast(product, heldDType(output.dtype)), [...output.shape]);
 };
+
+/** From here on a product takes longer than compiling a shader is worth. */
+const manyMultiplications = 1e6;
+
+/** Runs `body` with shaders for its own shapes: loops of known length are up to twice as fast as those of any length. */
+function withOwnShader(body: () => TfTensor): TfTensor {
+  const before = env().getBool("WEBGL_USE_SHAPES_UNIFORMS");
+  env().set("WEBGL_USE_SHAPES_UNIFORMS", false);
+  try {
+    return body();
+  } finally {
+    env().set("WEBGL_USE_SHAPES_UNIFORMS", before);
+  }
+}
 
 /** The window's own spacing, as zeros between the filter's taps: tfjs's gradients know no dilation. */
 function dilated(

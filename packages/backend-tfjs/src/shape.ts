@@ -28,13 +28,14 @@ export function permuted(x: TfTensor, shape: Shape, permutation: readonly number
     else groups.push([axis]);
   }
   const inOrder = [...groups].sort((a, b) => a[0] - b[0]);
+  const order = groups.map((group) => inOrder.indexOf(group));
+  const target = permutation.map((axis) => shape[axis]);
+  if (order.every((from, to) => from === to)) return ops.reshape(x, target);
+  // Not before it is needed: a reshape of what tfjs keeps in a packed texture is a draw.
   const merged = ops.reshape(
     x,
     inOrder.map((group) => sizeOf(group.map((axis) => shape[axis]))),
   );
-  const order = groups.map((group) => inOrder.indexOf(group));
-  const target = permutation.map((axis) => shape[axis]);
-  if (order.every((from, to) => from === to)) return ops.reshape(x, target);
   if (order.length <= 6) return ops.reshape(ops.transpose(merged, order), target);
   return readAt(
     x,
