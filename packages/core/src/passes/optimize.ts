@@ -19,7 +19,9 @@ export interface Pass {
   readonly run: (graph: Graph, tell?: Tell, options?: OptimizeOptions) => Graph;
 }
 
-/** Again and again, until nothing changes: each makes work for the others. */
+const deadCode: Pass = { name: "drop dead code", run: (graph) => withoutDeadCode(graph) };
+
+/** Again and again, until nothing changes: each makes work for the others, but for the last one. */
 export const passes: readonly Pass[] = [
   { name: "inline calls", run: withoutCalls },
   { name: "drop what only derivatives look at", run: withoutSurrogates },
@@ -29,7 +31,7 @@ export const passes: readonly Pass[] = [
   },
   { name: "fold constants", run: withoutConstantNodes },
   { name: "merge common subexpressions", run: withoutCommonSubexpressions },
-  { name: "drop dead code", run: (graph) => withoutDeadCode(graph) },
+  deadCode,
 ];
 
 /** Rounds of the passes; each needs a reason that the one before has left. */
@@ -53,11 +55,9 @@ export function runPasses(graph: Graph, observe?: PassObserver, options: Optimiz
     const done = new Map<string, number>();
     const before = current;
     current = pass.run(before, (what) => done.set(what, (done.get(what) ?? 0) + 1), options);
-    if (current === before) idle++;
-    else {
-      idle = 0;
-      observe?.(pass, before, current, done);
-    }
+    if (current !== before) observe?.(pass, before, current, done);
+    // No rule asks who uses a value, so that none matches only because something is gone.
+    idle = current === before || pass === deadCode ? idle + 1 : 0;
   }
   return current;
 }

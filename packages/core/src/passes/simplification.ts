@@ -62,7 +62,9 @@ export interface SimplifyOptions {
  * included, unless `fast` is asked for.
  */
 export function simplified(graph: Graph, options: SimplifyOptions = {}): Graph {
-  const simplifier = new Simplifier(graph, tableOf(options), options.tell);
+  const table = tableOf(options);
+  if (!graph.nodes.some(({ primitive }) => table.has(primitive.name))) return graph;
+  const simplifier = new Simplifier(graph, table, options.tell);
   for (const node of graph.nodes) simplifier.simplify(node);
   return simplifier.isChanged ? simplifier.finish() : graph;
 }
