@@ -89,7 +89,7 @@ function clearOfKinks(x: number, { kinks = [], margin = defaultMargin, low, high
 }
 
 /** How far each element may move: the clearance that the samples keep, with room to spare for moves of two inputs. */
-function roomOf({ domain, shape }: ArgumentSample): number {
+export function roomOf({ domain, shape }: ArgumentSample): number {
   if (domain.integer === true) return Infinity;
   const spacing =
     domain.distinct === true ? (domain.high - domain.low) / Math.max(1, sizeOf(shape)) : Infinity;

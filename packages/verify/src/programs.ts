@@ -3,14 +3,15 @@ import {
   type ArgumentSample,
   type Backend,
   type Domain,
-  type Params,
+  type LoopCheckpoint,
   type Primitive,
+  type SavePolicy,
   type Shape,
   type Value,
-  avalOf,
+  argument,
   basisVector,
-  bind,
   fromHost,
+  avalOf,
   hostArray,
   paramsOf,
   primitives,
@@ -18,65 +19,56 @@ import {
   sizeOf,
   tidy,
 } from "@cotangent/core";
-import { jvp } from "@cotangent/forward-mode";
-import { type HostInput, type RecordedDraw, defaultMargin, showTensor } from "./draw.ts";
+import { linearize } from "@cotangent/forward-mode";
+import { type HostInput, type RecordedDraw, defaultMargin, roomOf } from "./draw.ts";
 import { largest, numbersOf } from "./numbers.ts";
+import {
+  type Body,
+  type Condition,
+  type Source,
+  type Step,
+  arranged,
+  branches,
+  runStep,
+  runSteps,
+  showProgram,
+  unused,
+  valueOf,
+} from "./program.ts";
 import { type Subject, cutOf, isSurrogate, upload } from "./subject.ts";
 
-/** One step: a primitive applied to earlier nodes, each as it is or moved to where the primitive is smooth, or to constants. */
-interface Step {
-  readonly primitive: Primitive;
-  readonly params: Params;
-  readonly inputs: readonly Source[];
-}
-
-type Source =
-  | { readonly kind: "node"; readonly node: number }
-  | {
-      readonly kind: "fitted";
-      readonly node: number;
-      readonly shape: Shape;
-      readonly scale: number;
-      readonly shift: readonly number[];
-    }
-  | { readonly kind: "constant"; readonly constant: HostInput };
-
-/** A value at the program's point, and the most that any element of it moves when every input moves by at most 1. */
+/** A variable at the program's point, and the most that any element of it moves when every input moves by at most 1. */
 interface Node {
   readonly value: Value;
-  /** The derivatives with respect to each element of the program's inputs. */
+  /** The derivatives with respect to each element of the program's inputs; the counter of a loop has none. */
   readonly tangents: readonly Value[];
   readonly sensitivity: number;
 }
 
-/**
- * An affine map between shapes: the elements of x, repeated or dropped to fill the shape, times `scale`, plus `shift`.
- * With it the value of any node can feed any primitive at a point where that primitive is smooth.
- */
-export function fit(x: Value, shape: Shape, scale: number, shift: readonly number[]): Value {
-  const aval = avalOf(shape, x.dtype);
-  const host = hostArray(x.dtype, aval.size);
-  host.set(shift);
-  return arranged(x, shape)
-    .mul(scale)
-    .add(fromHost(host, aval, x.backend));
-}
-
-function arranged(x: Value, shape: Shape): Value {
-  if (sameShape(x.shape, shape)) return x;
-  const count = sizeOf(shape);
-  if (x.size === count) return x.reshape(shape);
-  const index = Int32Array.from({ length: count }, (_, i) => i % Math.max(1, x.size));
-  return x
-    .reshape([x.size])
-    .take(fromHost(index, avalOf([count], "int32"), x.backend))
-    .reshape(shape);
+/** What a step may use. */
+interface Scope {
+  readonly nodes: readonly Node[];
+  /** The first node that can be seen: a jitted function closes over nothing. */
+  readonly first: number;
+  /** How many bodies there are around it. */
+  readonly depth: number;
+  /** Whether it is run on many states, so that operands are wanted at all of them, not at one. */
+  readonly inLoop: boolean;
+  /** The variable that counts the steps of the loop, where it can be seen. */
+  readonly counter: number | null;
 }
 
 /** How far a program's point may be moved; no input of any step then moves by more than a fraction of its margin. */
 const room = 0.01;
 /** The most sensitive node that a step takes as it is. */
 const mostSensitive = 4;
+const deepest = 2;
+const shapes: readonly number[][] = [[], [2], [3], [2, 2]];
+
+export interface ProgramOptions {
+  /** Whether steps may be control flow and calls of functions, with steps of their own; by default they may. */
+  readonly control?: boolean;
+}
 
 /** Primitives that a smooth program may use: with a derivative of their own and one output. */
 function usable(): Primitive[] {
@@ -90,36 +82,35 @@ function usable(): Primitive[] {
  * Draws a program of at most so many steps. All choices of a step are drawn even where it is left out, and nodes are
  * chosen by numbers that do not depend on how many there are, so that leaving steps out is a way to shrink.
  */
-export function drawProgram(draw: RecordedDraw, reference: Backend, steps: number): Subject {
+export function drawProgram(
+  draw: RecordedDraw,
+  reference: Backend,
+  steps: number,
+  { control = true }: ProgramOptions = {},
+): Subject {
   const point = Array.from({ length: draw.int(1, 3) }, (): HostInput => {
-    const shape = draw.choose<number[]>([[], [2], [3], [2, 2]]);
+    const shape = draw.choose(shapes);
     return { shape, dtype: "float64", data: draw.elements({ low: -2, high: 2 }, sizeOf(shape)) };
   });
   return tidy(() => {
-    const nodes = inputNodes(point.map((input) => upload(input, reference, "float64")));
-    const program: Step[] = [];
-    const choice = usable();
-    for (let remaining = draw.int(1, steps); remaining > 0; remaining--) {
-      const isLeftOut = draw.int(0, 9) === 0;
-      const primitive = draw.choose(choice);
-      const { inputs, params } = primitive.sample(draw);
-      const step = {
-        primitive,
-        params: paramsOf({ params }, "float64"),
-        inputs: inputs.map((input) => drawSource(draw, input, nodes)),
-      };
-      if (isLeftOut) continue;
-      const node = nodeOf(step, nodes);
-      if (node === undefined) continue;
-      nodes.push(node);
-      program.push(step);
-    }
+    const inputs = inputNodes(point.map((input) => upload(input, reference, "float64")));
+    const depth = control ? 0 : deepest;
+    const drawn = drawSteps(draw, { nodes: inputs, first: 0, depth, inLoop: false, counter: null }, steps);
+    const results = unused(drawn.steps, 0, drawn.nodes.length);
+    const isEmpty = drawn.nodes.map(({ value }) => value.size === 0);
     return {
-      text: showProgram(point, program, nodes),
+      text: showProgram(point, drawn.steps, (name) =>
+        results.map((i) => (isEmpty[i] ? `${name(i)}.sum()` : name(i))),
+      ),
       point,
       room,
       constants: [],
-      apply: (inputs) => run(program, inputs),
+      regroups: branches(drawn.steps),
+      // A sum stands for a value without elements.
+      apply: (values) => {
+        const all = runSteps(drawn.steps, values);
+        return results.map((i) => (isEmpty[i] ? all[i].sum() : all[i]));
+      },
     };
   });
 }
@@ -134,16 +125,60 @@ function inputNodes(values: readonly Value[]): Node[] {
   }));
 }
 
+/** At most so many steps, and all variables there are after them. */
+function drawSteps(
+  draw: RecordedDraw,
+  scope: Scope,
+  most: number,
+): { readonly steps: Step[]; readonly nodes: readonly Node[] } {
+  const steps: Step[] = [];
+  const nodes = [...scope.nodes];
+  for (let remaining = draw.int(1, most); remaining > 0; remaining--) {
+    const isLeftOut = draw.int(0, 9) === 0;
+    const step = drawStep(draw, { ...scope, nodes });
+    if (isLeftOut || step === undefined) continue;
+    const found = nodesOf((variables) => runStep(step, variables), nodes);
+    if (found === undefined) continue;
+    nodes.push(...found);
+    steps.push(step);
+  }
+  return { steps, nodes };
+}
+
+/** A step, or undefined where what it needs is out of hand. */
+function drawStep(draw: RecordedDraw, scope: Scope): Step | undefined {
+  const kind = scope.depth < deepest ? draw.int(0, 9) : 0;
+  switch (kind) {
+    case 6:
+      return drawCall(draw, scope);
+    case 7:
+      return drawCond(draw, scope);
+    case 8:
+      return drawScan(draw, scope);
+    case 9:
+      return drawWhile(draw, scope);
+    default: {
+      const primitive = draw.choose(usable());
+      const { inputs, params } = primitive.sample(draw);
+      return {
+        kind: "primitive",
+        primitive,
+        params: paramsOf({ params }, "float64"),
+        inputs: inputs.map((input) => drawSource(draw, input, scope)),
+      };
+    }
+  }
+}
+
 const manyNodes = 5040; // a multiple of most numbers of nodes there may be, so that each is as likely
 
-function drawSource(draw: RecordedDraw, input: ArgumentSample, nodes: readonly Node[]): Source {
+function drawSource(draw: RecordedDraw, input: ArgumentSample, scope: Scope): Source {
   const { shape, dtype, domain } = input;
   const data = draw.elements(domain, sizeOf(shape));
   if (dtype !== "float") return { kind: "constant", constant: { shape, dtype, data } };
-  const chosen = draw.int(0, manyNodes - 1) % nodes.length;
-  const asItIs = !draw.bool();
-  // A node without elements can fill nothing; the inputs of a program always have some.
-  const node = nodes[chosen].value.size === 0 && data.length > 0 ? 0 : chosen;
+  const { nodes } = scope;
+  const node = drawNode(draw, scope, data.length > 0);
+  const asItIs = !draw.bool() && !scope.inLoop;
   const { value, sensitivity } = nodes[node];
   if (
     asItIs &&
@@ -152,11 +187,37 @@ function drawSource(draw: RecordedDraw, input: ArgumentSample, nodes: readonly N
     isWithin(numbersOf([value]), domain)
   )
     return { kind: "node", node };
-  const scale = sensitivity <= 1 ? 1 : 2 ** -Math.ceil(Math.log2(sensitivity));
+  return moved(node, shape, data, roomOf(input), scope);
+}
+
+/** A float variable, one with elements if need be: the first ones in a scope always have some. */
+function drawNode(draw: RecordedDraw, { nodes, first }: Scope, mustHaveElements: boolean): number {
+  const floats = nodes.flatMap(({ value }, i) => (i >= first && value.aval.floating ? [i] : []));
+  const chosen = floats[draw.int(0, manyNodes - 1) % floats.length];
+  return mustHaveElements && nodes[chosen].value.size === 0 ? floats[0] : chosen;
+}
+
+/** A variable moved to given numbers, or, in a loop, to within a radius of them. */
+function moved(
+  node: number,
+  shape: Shape,
+  target: ArrayLike<number>,
+  radius: number,
+  { nodes, inLoop }: Scope,
+): Source {
+  const { value, sensitivity } = nodes[node];
+  const scale = sensitivity <= 1 ? 1 : powerOfTwo(1 / sensitivity);
+  if (inLoop) {
+    const center = Array.from(target, shortFloat);
+    return { kind: "squashed", node, shape, scale, center, radius: powerOfTwo(radius) };
+  }
   const unshifted = arranged(value, shape).dataSync();
-  const shift = Array.from(data, (target, i) => shortFloat(target - scale * unshifted[i]));
+  const shift = Array.from(target, (wanted, i) => shortFloat(wanted - scale * unshifted[i]));
   return { kind: "fitted", node, shape, scale, shift };
 }
+
+/** The largest power of 2 that is at most x. */
+const powerOfTwo = (x: number): number => 2 ** Math.floor(Math.log2(x));
 
 /** A number near x that every dtype has exactly, so that a program means the same in all of them. */
 const shortFloat = (x: number): number => Math.fround(Math.round(x * 1024) / 1024);
@@ -173,89 +234,145 @@ function isWithin(
   );
 }
 
-/** The node that a step adds, or undefined where its value would decide the precision of the rest, or is out of hand. */
-function nodeOf(step: Step, nodes: readonly Node[]): Node | undefined {
-  const f = (...values: Value[]): Value => {
-    const inputs = step.inputs.map((source) => valueOf(source, values));
-    return bind(step.primitive, inputs, step.params);
+/** The nodes that a step adds, or undefined where a value would decide the precision of the rest, or is out of hand. */
+function nodesOf(
+  f: (variables: readonly Value[]) => readonly Value[],
+  nodes: readonly Node[],
+): Node[] | undefined {
+  const floats = nodes.filter(({ value }) => value.aval.floating);
+  const [values, push] = linearize(
+    (...inputs: Value[]) => {
+      let next = 0;
+      return [...f(nodes.map(({ value }) => (value.aval.floating ? inputs[next++] : value)))];
+    },
+    ...floats.map(({ value }) => value),
+  );
+  if (values.some((value) => value.dtype !== "float64")) return undefined;
+  const columns = floats[0].tangents.map((_, k) => push(...floats.map(({ tangents }) => tangents[k])));
+  const found = values.map((value, o): Node & { readonly moves: readonly number[] } => {
+    const tangents = columns.map((column) => column[o]);
+    const moves = new Array<number>(value.size).fill(0);
+    for (const tangent of tangents) tangent.dataSync().forEach((x, i) => (moves[i] += Math.abs(x)));
+    return { value, tangents, sensitivity: largest(moves), moves };
+  });
+  const inHand = found.every(({ value, moves }) =>
+    [...numbersOf([value]), ...moves].every((x) => Math.abs(x) < 1e6),
+  );
+  return inHand ? found : undefined;
+}
+
+/** Steps with parameters of their own, whose results are made of what no step of it uses. */
+function drawBody(
+  draw: RecordedDraw,
+  scope: Scope,
+  parameters: readonly Node[],
+  own: Partial<Scope>,
+  results: (ends: readonly number[], within: Scope) => Body["results"],
+): Body {
+  const outer = scope.nodes.length;
+  const within = { ...scope, ...own, nodes: [...scope.nodes, ...parameters], depth: scope.depth + 1 };
+  const { steps, nodes } = drawSteps(draw, within, 2);
+  const ends = unused(steps, outer, nodes.length).filter((i) => nodes[i].value.aval.floating);
+  // Where all is used by a condition alone, the last stands for the rest.
+  const some = ends.length > 0 ? ends : [nodes.length - 1];
+  return { outer, parameters: parameters.length, steps, results: results(some, { ...within, nodes }) };
+}
+
+/** Several variables of any shapes as one of a given shape: the sum of them, each moved there. */
+function drawSum(
+  draw: RecordedDraw,
+  shape: Shape,
+  radius: number,
+): (ends: readonly number[], within: Scope) => Source[] {
+  const target = draw.elements({ low: -1, high: 1 }, sizeOf(shape));
+  return (ends, within) => {
+    const full = ends.filter((i) => within.nodes[i].value.size > 0);
+    return (full.length > 0 ? full : [within.first]).map((i) => moved(i, shape, target, radius, within));
   };
-  const values = nodes.map((node) => node.value);
-  const value = f(...values);
-  if (value.dtype !== "float64") return undefined;
-  const tangents = nodes[0].tangents.map(
-    (_, k) =>
-      jvp(
-        f,
-        values,
-        nodes.map((node) => node.tangents[k]),
-      )[1],
+}
+
+function drawCall(draw: RecordedDraw, scope: Scope): Step | undefined {
+  const how = draw.choose<"jit" | SavePolicy>(["jit", "nothing", "products", "smallest", "everything"]);
+  const operands = Array.from({ length: draw.int(1, 2) }, () =>
+    drawSource(draw, argument(draw.choose(shapes)), scope),
   );
-  const columns = tangents.map((tangent) => tangent.dataSync());
-  const moves = Array.from({ length: value.size }, (_, i) =>
-    columns.reduce((sum, column) => sum + Math.abs(column[i]), 0),
-  );
-  const sensitivity = largest(moves);
-  const inHand = [...numbersOf([value]), ...moves].every((x) => Math.abs(x) < 1e6);
-  return inHand ? { value, tangents, sensitivity } : undefined;
+  const parameters = nodesOf((all) => operands.map((source) => valueOf(source, all)), scope.nodes);
+  if (parameters === undefined) return undefined;
+  const own = how === "jit" ? { first: scope.nodes.length, counter: null } : {};
+  const body = drawBody(draw, scope, parameters, own, (ends) => ends.map((node) => [{ kind: "node", node }]));
+  return { kind: "call", how, body, operands };
 }
 
-function valueOf(source: Source, nodes: readonly Value[]): Value {
-  switch (source.kind) {
-    case "node":
-      return nodes[source.node];
-    case "fitted":
-      return fit(nodes[source.node], source.shape, source.scale, source.shift);
-    case "constant":
-      return upload(source.constant, nodes[0].backend, "float64");
-  }
-}
-
-/** Which nodes no step uses: the results, so that no step is dead. */
-function unused(program: readonly Step[], count: number): number[] {
-  const used = new Set(
-    program.flatMap(({ inputs }) =>
-      inputs.flatMap((source) => (source.kind === "constant" ? [] : [source.node])),
-    ),
-  );
-  return Array.from({ length: count }, (_, i) => i).filter((i) => !used.has(i));
-}
-
-/** The values of all nodes that nothing else used; a sum stands for one without elements. */
-function run(program: readonly Step[], inputs: readonly Value[]): Value[] {
-  const nodes = [...inputs];
-  for (const { primitive, params, inputs: sources } of program) {
-    const values = sources.map((source) => valueOf(source, nodes));
-    nodes.push(bind(primitive, values, params));
-  }
-  return unused(program, nodes.length).map((i) => (nodes[i].size === 0 ? nodes[i].sum() : nodes[i]));
-}
-
-function showProgram(point: readonly HostInput[], program: readonly Step[], nodes: readonly Node[]): string {
-  const name = (node: number): string => (node < point.length ? `x${node}` : `v${node - point.length}`);
-  const show = (source: Source): string => {
-    switch (source.kind) {
-      case "node":
-        return name(source.node);
-      case "fitted":
-        return `fit(${name(source.node)}, [${source.shape.join(", ")}], ${source.scale}, [${source.shift.join(", ")}])`;
-      case "constant":
-        return showTensor(source.constant);
-    }
+function drawCond(draw: RecordedDraw, scope: Scope): Step | undefined {
+  const operand = drawSource(draw, argument(draw.choose(shapes)), scope);
+  const shape = draw.choose(shapes);
+  const condition = drawCondition(draw, scope);
+  const parameters = nodesOf((all) => [valueOf(operand, all)], scope.nodes);
+  if (parameters === undefined || condition === undefined) return undefined;
+  const branch = (): Body => {
+    const sum = drawSum(draw, shape, 1);
+    return drawBody(draw, scope, parameters, {}, (ends, within) => [sum(ends, within)]);
   };
-  const lines = program.map(
-    ({ primitive, params, inputs }, i) =>
-      `  const v${i} = bind(primitives().get("${primitive.name}")!, [${inputs.map(show).join(", ")}], ${JSON.stringify(params)});`,
-  );
-  const results = unused(program, nodes.length).map((i) =>
-    nodes[i].value.size === 0 ? `${name(i)}.sum()` : name(i),
-  );
-  return [
-    `import { type Value, bind, primitives, tensor } from "cotangent";`,
-    `import { fit } from "@cotangent/verify";`,
-    `const point = [${point.map((input) => showTensor(input)).join(", ")}];`,
-    `const f = (${point.map((_, i) => `x${i}: Value`).join(", ")}): Value[] => {`,
-    ...lines,
-    `  return [${results.join(", ")}];`,
-    `};`,
-  ].join("\n");
+  return { kind: "cond", condition, branches: [branch(), branch()], operand };
+}
+
+/** A condition that does not change near the point, nor, in a loop, near any of its states; undefined without a counter. */
+function drawCondition(draw: RecordedDraw, scope: Scope): Condition | undefined {
+  const { nodes, inLoop, counter } = scope;
+  const chosen = drawNode(draw, scope, false);
+  const isTrue = draw.bool();
+  const step = draw.int(0, 3);
+  if (inLoop) return counter === null ? undefined : { kind: "before", counter, step };
+  const { value, sensitivity } = nodes[chosen];
+  const sum = value.sum().item();
+  const clearance = 0.5 + Math.abs(sum) / 8 + 2 * room * sensitivity * value.size;
+  return { kind: "above", node: chosen, threshold: shortFloat(isTrue ? sum - clearance : sum + clearance) };
+}
+
+const checkpoints: readonly (LoopCheckpoint | null)[] = [null, "all", "sqrt", "log", { slots: 2 }];
+
+/** The body of a loop, whose first parameter counts. */
+const inLoop = ({ nodes }: Scope): Partial<Scope> => ({ inLoop: true, counter: nodes.length });
+
+/** The counter of a loop as it is at first. */
+function counterNode({ value: { backend } }: Node): Node {
+  return {
+    value: fromHost(hostArray("int32", 1), avalOf([], "int32"), backend),
+    tangents: [],
+    sensitivity: Infinity,
+  };
+}
+
+function drawScan(draw: RecordedDraw, scope: Scope): Step | undefined {
+  const [shape, row] = [draw.choose(shapes), draw.choose(shapes)];
+  const init = drawSource(draw, argument(shape), scope);
+  const xs = drawSource(draw, argument([draw.int(1, 3), ...row]), scope);
+  const reverse = draw.bool();
+  const checkpoint = draw.choose(checkpoints);
+  const sum = drawSum(draw, shape, 1);
+  const first = nodesOf((all) => [valueOf(init, all), valueOf(xs, all).at(0)], scope.nodes);
+  if (first === undefined) return undefined;
+  const parameters = [counterNode(scope.nodes[0]), ...first];
+  const body = drawBody(draw, scope, parameters, inLoop(scope), (ends, within) => [
+    sum(ends, within),
+    [{ kind: "node", node: ends[ends.length - 1] }],
+  ]);
+  return { kind: "scan", body, init, xs, reverse, checkpoint };
+}
+
+function drawWhile(draw: RecordedDraw, scope: Scope): Step | undefined {
+  const shape = draw.choose(shapes);
+  const init = drawSource(draw, argument(shape), scope);
+  const node = drawNode(draw, scope, true);
+  const from = shortFloat(draw.elements({ low: -1, high: 1 }, 1)[0]);
+  const clock = moved(node, [], [from], defaultMargin, scope);
+  // Half a step away from where the number of steps would change.
+  const limit = from + draw.int(0, 3) - 0.5;
+  const checkpoint = draw.choose(checkpoints);
+  const sum = drawSum(draw, shape, 1);
+  const first = nodesOf((all) => [valueOf(clock, all), valueOf(init, all)], scope.nodes);
+  if (first === undefined) return undefined;
+  const parameters = [counterNode(scope.nodes[0]), ...first];
+  const body = drawBody(draw, scope, parameters, inLoop(scope), (ends, within) => [sum(ends, within)]);
+  return { kind: "whileLoop", body, clock, limit, init, checkpoint };
 }

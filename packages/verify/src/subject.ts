@@ -30,6 +30,11 @@ export interface Subject {
   readonly constants: readonly HostInput[];
   /** What the subject says of its own derivatives, where there are none on purpose. */
   readonly cut?: Cut;
+  /**
+   * Whether terms of an adjoint are added in another order when it is staged: eager code runs a branch as part of what
+   * is around it, a graph as a node whose adjoints are added up by themselves.
+   */
+  readonly regroups?: boolean;
 }
 
 /** A function without derivatives: they are zero, or asking for one is refused. */

@@ -1,10 +1,12 @@
 /** Transposes of linear graphs. */
+import type { SwitchParams } from "../control/cond.ts";
+import type { LoopParams } from "../control/loop.ts";
 import { DerivativeError, fail } from "../errors.ts";
 import type { Primitive } from "../primitive.ts";
-import { broadcastTo } from "../primitives/shape.ts";
+import type { CallParams } from "../primitives/call.ts";
 import type { Value } from "../value.ts";
 import { pullGraph } from "./differentiate.ts";
-import { type Graph, type GraphNode, type Variable, nestedGraphs } from "./graph.ts";
+import type { Graph, GraphNode } from "./graph.ts";
 
 /** How many of its inputs, each alone, a primitive that is no declared linear or bilinear one is linear in. */
 const linearAlone: Readonly<Record<string, readonly number[]>> = { mul: [0, 1], strongMul: [0, 1], div: [0] };
@@ -26,9 +28,12 @@ export function transposeGraph(
   return pullGraph(graph, inputs, linear).pull;
 }
 
+/** How a variable depends on the marked inputs: zero is both constant and linear. */
+type Dependence = "zero" | "constant" | "linear";
+
 /**
- * Refuses a graph that is not, node by node, linear in the marked inputs; returns which outputs depend on them. Values
- * of inputs, where they are given, tell which are zero.
+ * Refuses a graph that is not, node by node, linear in the marked inputs, in the graphs of its branches, loops and calls
+ * too. Values of inputs, where they are given, tell which are zero.
  *
  * @throws DerivativeError that names the node, with its line.
  */
@@ -36,68 +41,108 @@ export function requireLinear(
   graph: Graph,
   linear: readonly boolean[],
   inputs: readonly (Value | undefined)[] = [],
-): boolean[] {
-  const depends = graph.avals.map((_, variable) => linear[variable] ?? false);
-  const isZero = zeros(graph, inputs);
-  for (const node of graph.nodes) {
-    const marks = node.inputs.map((variable) => depends[variable]);
-    if (!marks.includes(true)) continue;
-    if (!node.outputs.some((variable) => graph.avals[variable].floating))
-      refuse(node, "a result that is no float");
-    const reached = linearOutputs(graph, node, marks, isZero);
-    node.outputs.forEach((variable, i) => (depends[variable] = reached[i]));
-  }
-  return graph.outputs.map((variable) => depends[variable]);
+): void {
+  dependences(
+    graph,
+    graph.inputs.map((_, i) => (linear[i] ? "linear" : ofKnown(inputs[i]))),
+  );
 }
 
-function linearOutputs(
-  graph: Graph,
-  node: GraphNode,
-  marks: readonly boolean[],
-  isZero: ReadonlySet<Variable>,
-): boolean[] {
-  const { primitive, inputs, params } = node;
-  const affine = inputs.find((variable, i) => isJoint(primitive, i) && !marks[i] && !isZero.has(variable));
+const ofKnown = (value: Value | undefined): Dependence =>
+  value !== undefined && value.level === 0 && (value.size === 0 || (value.size === 1 && value.item() === 0))
+    ? "zero"
+    : "constant";
+
+/** How the outputs of a graph depend on what its inputs do. */
+function dependences(graph: Graph, inputs: readonly Dependence[]): Dependence[] {
+  const found: Dependence[] = [...inputs, ...graph.constants.map(ofKnown)];
+  for (const node of graph.nodes) {
+    const own = node.inputs.map((variable) => found[variable]);
+    const outputs = own.every((dependence) => dependence === "constant")
+      ? node.outputs.map(() => "constant" as const)
+      : ofNode(graph, node, own);
+    node.outputs.forEach((variable, i) => (found[variable] = outputs[i]));
+  }
+  return graph.outputs.map((variable) => found[variable]);
+}
+
+function ofNode(graph: Graph, node: GraphNode, own: readonly Dependence[]): readonly Dependence[] {
+  const { primitive, inputs, outputs } = node;
+  const isReached = own.includes("linear");
+  if (primitive.rules.form === "multiple") return ofNested(graph, node, own);
+  if (isReached && !graph.avals[outputs[0]].floating) refuse(node, "a result that is no float");
   if (primitive.rules.form === "linear" || linearTogether.has(primitive.name)) {
-    if (primitive.rules.form === "linear" && marks.some((mark, i) => mark && !isJoint(primitive, i)))
+    const joint = own.map((dependence, i) => (isJoint(primitive, i) ? dependence : "zero"));
+    if (own.some((dependence, i) => dependence === "linear" && !isJoint(primitive, i)))
       refuse(node, "a condition or an index");
-    if (affine !== undefined)
-      refuse(node, `a term ${graph.avals[affine]} that is neither zero nor depends on the argument`);
-    return [true];
+    const affine = isReached ? joint.indexOf("constant") : -1;
+    if (affine >= 0) {
+      const aval = graph.avals[inputs[affine]];
+      refuse(node, `a term ${aval} that is neither zero nor depends on the argument`);
+    }
+    return [joint.reduce(either)];
   }
   const alone = primitive.rules.form === "bilinear" ? [0, 1] : linearAlone[primitive.name];
   if (alone !== undefined) {
-    const dependent = marks.flatMap((mark, i) => (mark ? [i] : []));
+    const dependent = own.flatMap((dependence, i) => (dependence === "linear" ? [i] : []));
     if (dependent.length > 1) refuse(node, "a product of two values that both depend on the argument");
-    if (!alone.includes(dependent[0])) refuse(node, "a divisor");
-    return [true];
+    if (isReached) return alone.includes(dependent[0]) ? ["linear"] : refuse(node, "a divisor");
+    return [alone.some((i) => own[i] === "zero") ? "zero" : "constant"];
   }
-  if (primitive.name === "call") return requireLinear(nestedGraphs(params)[0], marks);
-  // Loops and branches: their bodies repeat, so what reaches what is not told apart.
-  if (primitive.rules.form === "multiple")
-    return node.outputs.map((variable) => graph.avals[variable].floating);
-  return refuse(node, "an argument of its own");
+  return isReached ? refuse(node, "an argument of its own") : ["constant"];
+}
+
+/** The dependence of what is the one or the other, of which only one is more than zero. */
+const either = (a: Dependence, b: Dependence): Dependence => (a === "zero" ? b : a);
+
+function ofNested(graph: Graph, node: GraphNode, own: readonly Dependence[]): Dependence[] {
+  const { primitive, params, outputs } = node;
+  /** What is now the one, now the other. */
+  const join = (a: Dependence, b: Dependence): Dependence =>
+    a === "zero" || b === "zero" || a === b
+      ? either(a, b)
+      : refuse(
+          node,
+          "a result that is a constant in one branch or step and depends on the argument in another",
+        );
+  switch (primitive.name) {
+    case "call":
+      return dependences((params as CallParams).graph, own);
+    case "switchCase": {
+      const [index, ...operands] = own;
+      if (index === "linear") refuse(node, "an index");
+      return (params as SwitchParams).branches
+        .map((branch) => dependences(branch, operands))
+        .reduce((a, b) => a.map((dependence, i) => join(dependence, b[i])));
+    }
+    case "scan":
+    case "whileLoop": {
+      const { body, condition, constants, carries } = params as LoopParams;
+      const state = [...own];
+      for (;;) {
+        const next = dependences(body, state);
+        let isStable = true;
+        for (let i = 0; i < carries; i++) {
+          const joined = join(state[constants + i], next[i]);
+          isStable &&= joined === state[constants + i];
+          state[constants + i] = joined;
+        }
+        if (!isStable) continue;
+        // For what it refuses.
+        if (condition !== null) dependences(condition, state.slice(0, constants + carries));
+        return [...state.slice(constants, constants + carries), ...next.slice(carries)];
+      }
+    }
+  }
+  // Rules that nobody has read: what reaches what is not told apart.
+  const isReached = own.includes("linear");
+  return outputs.map((variable) => (isReached && graph.avals[variable].floating ? "linear" : "constant"));
 }
 
 /** Whether a primitive is linear in this input together with others, so that a constant there makes it affine. */
 function isJoint({ rules, args, variadic }: Primitive, index: number): boolean {
   if (rules.form !== "linear") return true;
   return args[variadic ? 0 : index] in rules.transpose;
-}
-
-/** Variables that are zeros, as far as constants and broadcasts of them tell. */
-function zeros(graph: Graph, inputs: readonly (Value | undefined)[]): Set<Variable> {
-  const found = new Set<Variable>();
-  const add = (value: Value | undefined, variable: Variable): void => {
-    if (value === undefined || value.level !== 0) return;
-    if (value.size === 0 || (value.size === 1 && value.item() === 0)) found.add(variable);
-  };
-  inputs.forEach(add);
-  graph.constants.forEach((tensor, i) => add(tensor, graph.firstConstant + i));
-  for (const { primitive, inputs, outputs } of graph.nodes) {
-    if (primitive === broadcastTo.primitive && found.has(inputs[0])) found.add(outputs[0]);
-  }
-  return found;
 }
 
 function refuse({ primitive, origin }: GraphNode, where: string): never {
