@@ -16,9 +16,8 @@ const row = (stdout: string, begin: string): string[] =>
     ?.slice(1, -1) ?? [];
 
 test("the campaign prints a matrix of laws, and says how much it judged", () => {
-  const { status, stdout } = verify(
-    ...["--seed", "3", "--primitive", "sin,programs", "--samples", "4", "--programs", "2"],
-  );
+  const options = "--seed 3 --primitive sin,programs --samples 4 --programs 2";
+  const { status, stdout } = verify(...options.split(" "));
   const columns = [...laws.map(({ name }) => name), "kinks"];
   expect(row(stdout, "js float64")).toEqual(["js float64", ...columns]);
   // sin has derivatives, so `cut` says nothing of it, and the reference backend is not compared with itself.
