@@ -1,1 +1,2 @@
+export { WasmBackend, wasmBackend } from "./backend.ts";
 export { Heap } from "./heap.ts";

@@ -93,6 +93,7 @@ export { whileLoop } from "./control/while-loop.ts";
 export { type CallParams, call } from "./primitives/call.ts";
 export {
   type Executable,
+  bindNode,
   computedOutputs,
   evaluateGraph,
   executableOf,

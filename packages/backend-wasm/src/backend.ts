@@ -1,0 +1,111 @@
+/** The fast CPU: jitted code as SIMD WebAssembly; eager code on the kernels of the reference backend. */
+import { jsBackend } from "@cotangent/backend-js";
+import {
+  type Aval,
+  type Backend,
+  type Buffer,
+  type DType,
+  type Graph,
+  type Kernel,
+  type MemoryFigures,
+  type MultipleKernel,
+  type Program,
+  type Token,
+  type TypedArray,
+  avalOf,
+  fail,
+  BackendError,
+  hostArray,
+  scalarTensor,
+} from "@cotangent/core";
+import { Heap } from "./heap.ts";
+import { compile, smallBytes } from "./program/program.ts";
+import type { ScalarKernel } from "./program/program.ts";
+
+interface Owned {
+  readonly bytes: number;
+  /** Its block in the heap; undefined for an array outside. */
+  readonly address: number | undefined;
+}
+
+/** The elementwise kernels of the reference backend, for one element. */
+const scalarKernel: ScalarKernel = (name, { dtypes, output, params }) => {
+  const kernel = jsBackend.kernels.get(name);
+  if (kernel === undefined)
+    fail(BackendError, `wasm: the primitive ${name} has no kernel on backend js either.`);
+  const aval = avalOf([], output);
+  return (...elements) =>
+    Number(
+      kernel(
+        dtypes.map((dtype, i) => scalarTensor(elements[i], dtype, jsBackend)),
+        aval,
+        params,
+      ),
+    );
+};
+
+/** Graphs compiled to WebAssembly; rank-0 values are numbers, larger ones typed arrays, in its memory from 1 KiB on. */
+export class WasmBackend implements Backend {
+  readonly name = "wasm";
+  readonly dtypes: readonly DType[] = ["float64", "float32", "int32", "bool"];
+  readonly defaultDType: DType = "float64";
+  readonly kernels: Map<string, Kernel> = new Map(jsBackend.kernels);
+  readonly multipleKernels: Map<string, MultipleKernel> = new Map();
+  readonly heap: Heap = new Heap();
+  #buffers = 0;
+  #bytes = 0;
+
+  compile(graph: Graph): Program | undefined {
+    return compile(graph, {
+      backend: this,
+      heap: this.heap,
+      mathematics: () => () => undefined,
+      scalarKernel,
+    });
+  }
+
+  fromHost(data: TypedArray, aval: Aval): Buffer {
+    if (aval.rank === 0) return data[0];
+    if (aval.bytes < smallBytes) return data;
+    const view = this.heap.view(aval.dtype, this.heap.allocate(aval.bytes), aval.size);
+    view.set(data);
+    return view;
+  }
+
+  scalar(value: number, dtype: DType): Buffer {
+    return jsBackend.scalar(value, dtype);
+  }
+
+  toHostSync(buffer: Buffer, aval: Aval): TypedArray {
+    const found = buffer as number | TypedArray;
+    return typeof found === "number" ? hostArray(aval.dtype, 1).fill(found) : found.slice();
+  }
+
+  toHost(buffer: Buffer, aval: Aval): Promise<TypedArray> {
+    return Promise.resolve(this.toHostSync(buffer, aval));
+  }
+
+  adopt(buffer: Buffer, aval: Aval): Token {
+    this.#buffers++;
+    this.#bytes += aval.bytes;
+    const array = buffer as TypedArray;
+    return {
+      bytes: aval.bytes,
+      address: this.heap.owns(array) ? array.byteOffset : undefined,
+    } satisfies Owned;
+  }
+
+  free(token: Token): void {
+    const { bytes, address } = token as Owned;
+    this.#buffers--;
+    this.#bytes -= bytes;
+    if (address !== undefined) this.heap.free(address);
+  }
+
+  memory(): MemoryFigures {
+    return { buffers: this.#buffers, bytes: this.#bytes };
+  }
+}
+
+/** The one instance that `cotangent` registers. */
+export const wasmBackend: WasmBackend = new WasmBackend();

@@ -1,0 +1,697 @@
+/** From the nodes of a graph to the code of a program's main function. */
+import {
+  type Aval,
+  type Graph,
+  GraphBuilder,
+  type GraphNode,
+  type LoopParams,
+  type PadParams,
+  type Shape,
+  type SwitchParams,
+  type Variable,
+  fused,
+  memoryPlan,
+  optimize,
+  sizeOf,
+  stridesOf,
+  withoutCalls,
+} from "@cotangent/core";
+import { type Expr, type FunctionBuilder, type FunctionRef, type Local, i32 } from "../emit/index.ts";
+import { type ClusterSpec, type Shared, emitCluster, reductionNames } from "./cluster.ts";
+import { keepIn } from "./elementwise.ts";
+import { type Layout, contiguous, isContiguous, layoutsOf } from "./layout.ts";
+import { bytesPer, impossible, literal, loadScalar, registerType, storeScalar } from "./registers.ts";
+import { type Slot, inMemory, inRegisters, isTiny } from "./slot.ts";
+import { hasNegative, isTinyNode, paddedLayout, placesOf, tinyNode } from "./tiny.ts";
+
+/** Memory of a program while it runs, laid out when it is compiled. */
+export class Arena {
+  private top = 0;
+  private highest = 0;
+
+  reserve(bytes: number): number {
+    const start = this.top;
+    this.top = Math.ceil((start + bytes) / 64) * 64;
+    this.highest = Math.max(this.highest, this.top);
+    return start;
+  }
+
+  /** What is reserved in the body is free again after it. */
+  within<T>(body: () => T): T {
+    const { top } = this;
+    const found = body();
+    this.top = top;
+    return found;
+  }
+
+  get bytes(): number {
+    return this.highest;
+  }
+}
+
+/** A node that the host computes, as it is known at run time. */
+export interface HostNode {
+  readonly node: GraphNode;
+  readonly inputs: readonly Aval[];
+  readonly outputs: readonly Aval[];
+}
+
+export interface Lowering extends Shared {
+  readonly main: FunctionBuilder;
+  readonly arena: Arena;
+  /** The address of the arena. */
+  readonly base: Expr;
+  /** Runs a node on the host: its number, and the address of the addresses of its inputs and outputs. */
+  readonly hostNode: FunctionRef;
+  readonly hostNodes: HostNode[];
+  readonly clusters: Map<string, FunctionBuilder>;
+  readonly addressOfConstant: (graph: Graph, index: number) => number;
+}
+
+/** Emits the code of graphs, nested ones within their nodes. */
+export class Lowerer {
+  private readonly shared: Lowering;
+  private readonly f: FunctionBuilder;
+  private readonly keep: (value: Expr) => Expr;
+
+  constructor(shared: Lowering) {
+    this.shared = shared;
+    this.f = shared.main;
+    this.keep = keepIn(shared.main);
+  }
+
+  private at(offset: number): Expr {
+    return i32.add(this.shared.base, i32.const(offset));
+  }
+
+  /**
+   * The outputs of a graph for these inputs. An output that has a target is written there, in order.
+   */
+  graph(graph: Graph, inputs: readonly Slot[], targets: readonly (Expr | undefined)[]): Slot[] {
+    return new GraphCode(this, this.shared, graph, inputs, targets).run();
+  }
+
+  /** The elements as scalars. */
+  registers(slot: Slot): readonly Expr[] {
+    const { aval, layout, address } = slot;
+    if (slot.registers !== undefined) return slot.registers;
+    if (address === undefined) impossible("a value has no place");
+    const bytes = bytesPer[aval.dtype];
+    slot.registers = placesOf(layout).map((place) =>
+      this.keep(loadScalar(this.offset(address, place * bytes), aval.dtype)),
+    );
+    return slot.registers;
+  }
+
+  offset(address: Expr, bytes: number): Expr {
+    return bytes === 0 ? address : i32.add(address, i32.const(bytes));
+  }
+
+  /** The address from which the layout counts; registers are written to memory first. */
+  address(slot: Slot): Expr {
+    if (slot.address !== undefined) return slot.address;
+    const address = this.at(this.shared.arena.reserve(slot.aval.bytes));
+    this.write(slot, address);
+    slot.address = address;
+    return address;
+  }
+
+  /** The address of the first element of a value in order; one that is not is copied. */
+  ordered(slot: Slot): Expr {
+    const bytes = bytesPer[slot.aval.dtype];
+    if (slot.registers !== undefined || isContiguous(slot.layout))
+      return this.offset(this.address(slot), slot.layout.offset * bytes);
+    const address = this.at(this.shared.arena.reserve(slot.aval.bytes));
+    this.write(slot, address);
+    return address;
+  }
+
+  /** Writes the elements in order to an address, or as they lie in a layout from there on. */
+  write(slot: Slot, target: Expr, layout: Layout = contiguous(slot.aval.shape)): void {
+    const { aval, registers } = slot;
+    if (aval.size === 0) return;
+    const bytes = bytesPer[aval.dtype];
+    if (registers !== undefined) {
+      const places = placesOf(layout);
+      registers.forEach((value, k) =>
+        this.f.store(storeScalar(this.offset(target, places[k] * bytes), value, aval.dtype)),
+      );
+      return;
+    }
+    const source = this.address(slot);
+    if (isContiguous(slot.layout) && isContiguous(layout)) {
+      this.f.copy(
+        this.offset(target, layout.offset * bytes),
+        this.offset(source, slot.layout.offset * bytes),
+        i32.const(aval.bytes),
+      );
+      return;
+    }
+    const builder = new GraphBuilder([aval]);
+    const graph = builder.build(builder.inputs);
+    this.cluster(
+      { graph, shape: aval.shape, axes: [], inputs: [slot.layout], outputs: [layout] },
+      [source],
+      [target],
+    );
+  }
+
+  /** Calls the function of a cluster, which is emitted once for all clusters like it. */
+  cluster(spec: ClusterSpec, inputs: readonly Expr[], outputs: readonly Expr[]): void {
+    if (sizeOf(spec.shape) === 0) impossible("a cluster has no elements");
+    const key = keyOf(spec);
+    const { clusters } = this.shared;
+    let found = clusters.get(key);
+    if (found === undefined) {
+      const names = spec.graph.nodes.map(({ primitive }) => primitive.name);
+      clusters.set(key, (found = emitCluster(names.join("_").slice(0, 60) || "copy", spec, this.shared)));
+    }
+    const addresses = [
+      ...inputs.map((address, i) =>
+        this.offset(address, spec.inputs[i].offset * bytesPer[spec.graph.inputs[i].dtype]),
+      ),
+      ...outputs.map((address, i) =>
+        this.offset(
+          address,
+          spec.outputs[i].offset * bytesPer[spec.graph.avals[spec.graph.outputs[i]].dtype],
+        ),
+      ),
+    ];
+    this.f.call(found, ...addresses);
+  }
+}
+
+/** Clusters with equal keys have equal code. */
+function keyOf({ graph, shape, axes, inputs, outputs }: ClusterSpec): string {
+  const nodes = graph.nodes.map(
+    ({ primitive, params, inputs: from, outputs: to }) =>
+      `${primitive.name} ${JSON.stringify(params)} ${from.join()}>${to.join()}`,
+  );
+  const layouts = [...inputs, ...outputs].map((layout) => `${layout.shape.join()}/${layout.strides.join()}`);
+  const constants = graph.constants.map(
+    (tensor) => `${tensor.dtype} ${Object.is(tensor.item(), -0) ? "-0" : tensor.item()}`,
+  );
+  return [
+    shape.join(),
+    axes.join(),
+    graph.avals.join(" "),
+    constants.join(),
+    graph.outputs.join(),
+    ...nodes,
+    ...layouts,
+  ].join(";");
+}
+
+const readsAnyLayout = ({ primitive }: GraphNode): boolean =>
+  primitive.elementwise ||
+  reductionNames.has(primitive.name) ||
+  viewNames.has(primitive.name) ||
+  ["call", "concatenate", "pad", "dotGeneral"].includes(primitive.name);
+
+const viewNames = new Set(["reshape", "transpose", "slice", "flip", "broadcastTo", "straightThrough"]);
+
+/** One graph: its values by variable, and where they lie. */
+class GraphCode {
+  private readonly lower: Lowerer;
+  private readonly shared: Lowering;
+  private readonly f: FunctionBuilder;
+  private readonly graph: Graph;
+  private readonly slots: Slot[];
+  private readonly targets: readonly (Expr | undefined)[];
+  private readonly layouts: readonly Layout[];
+  private readonly isView: readonly boolean[];
+  /** Addresses of what nodes write. */
+  private readonly places: (Expr | undefined)[] = [];
+
+  constructor(
+    lower: Lowerer,
+    shared: Lowering,
+    given: Graph,
+    inputs: readonly Slot[],
+    targets: readonly (Expr | undefined)[],
+  ) {
+    const plain = optimize(withoutCalls(given));
+    // Loops have elements; what has none is left to the host, node by node.
+    const graph = plain.avals.some(({ size }) => size === 0) ? plain : fused(plain);
+    this.lower = lower;
+    this.shared = shared;
+    this.f = shared.main;
+    this.graph = graph;
+    this.targets = targets;
+    this.slots = inputs.map((slot) => ({ ...slot }));
+    const { of, isView } = layoutsOf(graph, readsAnyLayout);
+    inputs.forEach((slot, i) => {
+      if (!isContiguous(slot.layout) && slot.registers === undefined)
+        impossible(`input ${i} of a graph is not in order`);
+    });
+    this.layouts = of;
+    this.isView = isView;
+    const elsewhere = new Set<Variable>();
+    graph.nodes.forEach((node) => {
+      if (isTinyNode(graph, node)) for (const variable of node.outputs) elsewhere.add(variable);
+    });
+    graph.outputs.forEach((variable, i) => {
+      const target = targets[i];
+      if (
+        target === undefined ||
+        variable < graph.firstDefined ||
+        isView[variable] ||
+        elsewhere.has(variable)
+      )
+        return;
+      elsewhere.add(variable);
+      this.places[variable] = target;
+    });
+    const plan = memoryPlan(graph, {
+      alignment: 64,
+      isView: (node) => isView[node.outputs[0]],
+      elsewhere,
+      overwrites: false,
+    });
+    const start = shared.arena.reserve(plan.bytes);
+    plan.bufferOf.forEach((buffer, variable) => {
+      if (buffer !== undefined && !isView[variable])
+        this.places[variable] = i32.add(shared.base, i32.const(start + plan.buffers[buffer].offset));
+    });
+    graph.constants.forEach((tensor, i) => {
+      const slot = isTiny(tensor.aval)
+        ? inRegisters(
+            tensor.aval,
+            Array.from(tensor.dataSync(), (x) => literal(x, tensor.dtype, 1)),
+          )
+        : inMemory(tensor.aval, i32.const(shared.addressOfConstant(graph, i)));
+      this.slots.push(slot);
+    });
+  }
+
+  run(): Slot[] {
+    const { graph, lower, targets } = this;
+    for (const node of graph.nodes) this.node(node);
+    return graph.outputs.map((variable, i) => {
+      const slot = this.slots[variable];
+      const target = targets[i];
+      if (target === undefined) return slot;
+      if (slot.address !== target) lower.write(slot, target);
+      return inMemory(slot.aval, target);
+    });
+  }
+
+  private place(variable: Variable): Expr {
+    return this.places[variable] ?? impossible("a value has no place in the plan");
+  }
+
+  /** The slot of a variable that a node writes to its place in the plan. */
+  private written(variable: Variable): Slot {
+    return (this.slots[variable] = inMemory(this.graph.avals[variable], this.place(variable)));
+  }
+
+  private node(node: GraphNode): void {
+    const { graph, lower, slots } = this;
+    const { primitive, outputs } = node;
+    const inputs = node.inputs.map((variable) => slots[variable]);
+    const [variable] = outputs;
+    const aval = graph.avals[variable];
+    if (isTinyNode(graph, node)) {
+      this.tiny(node, inputs);
+      return;
+    }
+    if (this.isView[variable]) {
+      const [input] = inputs;
+      slots[variable] = inMemory(aval, lower.address(input), this.layouts[variable]);
+      return;
+    }
+    const isEmpty = [...inputs.map((slot) => slot.aval), ...outputs.map((v) => graph.avals[v])].some(
+      ({ size }) => size === 0,
+    );
+    if (isEmpty && !["scan", "whileLoop", "switchCase"].includes(primitive.name)) {
+      this.byHost(node, inputs);
+      return;
+    }
+    switch (primitive.name) {
+      case "call":
+        this.cluster(node, (node.params as { readonly graph: Graph }).graph, inputs);
+        return;
+      case "concatenate":
+        this.concatenate(inputs, this.written(variable), (node.params as { readonly axis: number }).axis);
+        return;
+      case "pad":
+        if (hasNegative(node.params as PadParams)) break;
+        this.pad(inputs[0], this.written(variable), node.params as PadParams);
+        return;
+      case "switchCase":
+        this.switchCase(node, inputs);
+        return;
+      case "scan":
+      case "whileLoop":
+        if ((node.params as LoopParams).checkpoint !== null && primitive.name === "scan") break;
+        this.loop(node, inputs);
+        return;
+      default:
+        if (primitive.elementwise || reductionNames.has(primitive.name) || viewNames.has(primitive.name)) {
+          this.single(node, inputs);
+          return;
+        }
+    }
+    this.byHost(node, inputs);
+  }
+
+  private tiny(node: GraphNode, inputs: readonly Slot[]): void {
+    const { graph, lower, shared, slots } = this;
+    const context = { mathematics: shared.mathematics, host: shared.host, keep: keepIn(this.f) };
+    if (node.primitive.name !== "call") {
+      const found = tinyNode(
+        graph,
+        node,
+        inputs.map((slot) => lower.registers(slot)),
+        context,
+      );
+      slots[node.outputs[0]] = inRegisters(graph.avals[node.outputs[0]], found);
+      return;
+    }
+    const inner = (node.params as { readonly graph: Graph }).graph;
+    const values: (readonly Expr[])[] = inputs.map((slot) => lower.registers(slot));
+    for (const tensor of inner.constants)
+      values.push(Array.from(tensor.dataSync(), (x) => literal(x, tensor.dtype, 1)));
+    for (const member of inner.nodes)
+      values[member.outputs[0]] = tinyNode(
+        inner,
+        member,
+        member.inputs.map((v) => values[v]),
+        context,
+      );
+    inner.outputs.forEach((variable, i) => {
+      slots[node.outputs[i]] = inRegisters(inner.avals[variable], values[variable]);
+    });
+  }
+
+  /** A fused cluster. */
+  private cluster(node: GraphNode, inner: Graph, inputs: readonly Slot[]): void {
+    const reduction = inner.nodes.find(({ primitive }) => reductionNames.has(primitive.name));
+    const shape =
+      reduction === undefined
+        ? largest(inner.outputs.map((variable) => inner.avals[variable].shape))
+        : inner.avals[reduction.inputs[0]].shape;
+    const axes =
+      reduction === undefined ? [] : (reduction.params as { readonly axes: readonly number[] }).axes;
+    this.runCluster(node, { graph: inner, shape, axes }, inputs);
+  }
+
+  /** A node that is a cluster by itself. */
+  private single(node: GraphNode, inputs: readonly Slot[]): void {
+    const builder = new GraphBuilder(inputs.map(({ aval }) => aval));
+    const { primitive, params, origin, outputs } = node;
+    const aval = this.graph.avals[outputs[0]];
+    const elementary =
+      viewNames.has(primitive.name) && primitive.name !== "broadcastTo" ? undefined : primitive;
+    if (elementary === undefined) {
+      // A rearrangement that cannot be a view: its input is, under the layout of the output.
+      this.rearranged(node, inputs[0]);
+      return;
+    }
+    const found = builder.node(primitive, builder.inputs, params, [aval], origin);
+    const isReduction = reductionNames.has(primitive.name);
+    this.runCluster(
+      node,
+      {
+        graph: builder.build(found),
+        shape: isReduction ? inputs[0].aval.shape : aval.shape,
+        axes: isReduction ? (params as { readonly axes: readonly number[] }).axes : [],
+      },
+      inputs,
+    );
+  }
+
+  private rearranged(node: GraphNode, input: Slot): void {
+    const { lower } = this;
+    const [variable] = node.outputs;
+    const target = this.written(variable);
+    const view = layoutsOf(singleNode(this.graph, node), () => true);
+    if (isContiguous(input.layout) && view.isView[1]) {
+      lower.write(
+        inMemory(target.aval, lower.address(input), {
+          ...view.of[1],
+          offset: view.of[1].offset + input.layout.offset,
+        }),
+        this.place(variable),
+      );
+      return;
+    }
+    // A reshape of elements out of order, which are put in order first.
+    lower.write({ ...input }, this.place(variable));
+  }
+
+  private runCluster(
+    node: GraphNode,
+    { graph, shape, axes }: Pick<ClusterSpec, "graph" | "shape" | "axes">,
+    inputs: readonly Slot[],
+  ): void {
+    const { lower } = this;
+    const addresses = inputs.map((slot) => lower.address(slot));
+    const outputs = node.outputs.map((variable) => this.written(variable));
+    lower.cluster(
+      {
+        graph,
+        shape,
+        axes,
+        inputs: inputs.map(({ layout }) => layout),
+        outputs: outputs.map(({ layout }) => layout),
+      },
+      addresses,
+      node.outputs.map((variable) => this.place(variable)),
+    );
+  }
+
+  private concatenate(inputs: readonly Slot[], { aval, address }: Slot, axis: number): void {
+    const strides = stridesOf(aval.shape);
+    let start = 0;
+    for (const slot of inputs) {
+      this.lower.write(slot, address as Expr, {
+        shape: slot.aval.shape,
+        strides,
+        offset: start * strides[axis],
+      });
+      start += slot.aval.shape[axis];
+    }
+  }
+
+  private pad(input: Slot, { aval, address }: Slot, { low, interior }: PadParams): void {
+    this.f.fill(address as Expr, i32.const(0), i32.const(aval.bytes));
+    this.lower.write(input, address as Expr, paddedLayout(input.aval.shape, aval.shape, low, interior));
+  }
+
+  private switchCase(node: GraphNode, [index, ...operands]: readonly Slot[]): void {
+    const { f, graph, lower, shared } = this;
+    const { branches } = node.params as SwitchParams;
+    const [chosen] = lower.registers(index);
+    const given = operands.map((slot) => ordered(lower, slot));
+    const results = node.outputs.map((variable) => this.result(graph.avals[variable], this.places[variable]));
+    const branch = (b: number): void => {
+      const run = (): void =>
+        shared.arena.within(() => {
+          const found = lower.graph(
+            branches[b],
+            given,
+            results.map(({ target }) => target),
+          );
+          found.forEach((slot, i) => this.assign(results[i], slot));
+        });
+      if (b === branches.length - 1) run();
+      else f.if(i32.eq(chosen, i32.const(b)), run, () => branch(b + 1));
+    };
+    branch(0);
+    node.outputs.forEach((variable, i) => (this.slots[variable] = results[i].slot));
+  }
+
+  /** Where code that runs conditionally, or again and again, leaves a value: in variables, or at a target. */
+  private result(
+    aval: Aval,
+    target: Expr | undefined,
+  ): { slot: Slot; target: Expr | undefined; locals: Local[] } {
+    if (isTiny(aval)) {
+      const locals = Array.from({ length: aval.size }, () => this.f.local(registerType(aval.dtype, 1)));
+      return {
+        slot: inRegisters(
+          aval,
+          locals.map(({ get }) => get),
+        ),
+        target: undefined,
+        locals,
+      };
+    }
+    const address = target ?? impossible("a result has no place");
+    return { slot: inMemory(aval, address), target: address, locals: [] };
+  }
+
+  private assign({ locals }: { readonly locals: readonly Local[] }, slot: Slot): void {
+    if (locals.length === 0) return;
+    const values = this.lower.registers(slot);
+    const kept = values.map((value) => this.f.let(value));
+    locals.forEach((local, i) => this.f.set(local, kept[i].get));
+  }
+
+  private loop(node: GraphNode, inputs: readonly Slot[]): void {
+    const { f, graph, lower, shared } = this;
+    const params = node.params as LoopParams;
+    const { body, condition, constants, carries, length, reverse } = params;
+    const fixed = inputs.slice(0, constants).map((slot) => ordered(lower, slot));
+    for (const slot of fixed) if (isTiny(slot.aval)) lower.registers(slot);
+    shared.arena.within(() => {
+      const carry = inputs
+        .slice(constants, constants + carries)
+        .map((slot) => new Carry(f, lower, shared, slot));
+      const rows = inputs.slice(constants + carries).map((slot, i) => {
+        const bytes = slot.aval.bytes / Math.max(1, length);
+        const start = ordered(lower, slot);
+        const pointer = f.let(lower.offset(lower.ordered(start), reverse ? bytes * (length - 1) : 0));
+        return { pointer, bytes, aval: body.inputs[constants + carries + i] };
+      });
+      const outs = node.outputs.slice(carries).map((variable, i) => {
+        const aval = body.avals[body.outputs[carries + i]];
+        const target = this.placeOrReserve(variable);
+        const pointer = f.let(lower.offset(target, reverse ? aval.bytes * (length - 1) : 0));
+        return { variable, target, pointer, aval };
+      });
+      const advance = (): void =>
+        shared.arena.within(() => {
+          const given = [
+            ...fixed.map((slot) => ({ ...slot })),
+            ...carry.map((one) => one.slot()),
+            ...rows.map(({ pointer, aval }) => inMemory(aval, pointer.get)),
+          ];
+          const targets = [...carry.map((one) => one.target()), ...outs.map(({ pointer }) => pointer.get)];
+          const found = lower.graph(body, given, targets);
+          const values = found
+            .slice(0, carries)
+            .map((slot) => (isTiny(slot.aval) ? lower.registers(slot).map((x) => f.let(x).get) : []));
+          carry.forEach((one, i) => one.advance(values[i]));
+          for (const { pointer, bytes } of rows)
+            f.set(pointer, i32.add(pointer.get, i32.const(reverse ? -bytes : bytes)));
+          for (const { pointer, aval } of outs)
+            f.set(pointer, i32.add(pointer.get, i32.const(reverse ? -aval.bytes : aval.bytes)));
+        });
+      if (condition === null) {
+        if (length > 0) {
+          const left = f.let(i32.const(length));
+          f.loop((again) => {
+            advance();
+            f.set(left, i32.sub(left.get, i32.const(1)));
+            f.branchIf(again, left.get);
+          });
+        }
+      } else {
+        f.block((end) =>
+          f.loop((again) => {
+            shared.arena.within(() => {
+              const given = [...fixed.map((slot) => ({ ...slot })), ...carry.map((one) => one.slot())];
+              const [verdict] = lower.graph(condition, given, [undefined]);
+              f.branchIf(end, i32.eqz(lower.registers(verdict)[0]));
+            });
+            advance();
+            f.branch(again);
+          }),
+        );
+      }
+      carry.forEach((one, i) => {
+        const variable = node.outputs[i];
+        const slot = one.slot();
+        if (isTiny(slot.aval)) this.slots[variable] = slot;
+        else {
+          const target = this.placeOrReserve(variable);
+          lower.write(slot, target);
+          this.slots[variable] = inMemory(graph.avals[variable], target);
+        }
+      });
+      for (const { variable, target } of outs) this.slots[variable] = inMemory(graph.avals[variable], target);
+    });
+  }
+
+  private placeOrReserve(variable: Variable): Expr {
+    return this.places[variable] ?? impossible("an output of a loop has no place");
+  }
+
+  private byHost(node: GraphNode, inputs: readonly Slot[]): void {
+    const { f, graph, lower, shared } = this;
+    const outputs = node.outputs.map((variable) => graph.avals[variable]);
+    const frame = i32.add(shared.base, i32.const(shared.arena.reserve(4 * (inputs.length + outputs.length))));
+    const addresses = [
+      ...inputs.map((slot) => lower.ordered(slot)),
+      ...node.outputs.map((variable) =>
+        graph.avals[variable].size === 0 ? shared.base : this.place(variable),
+      ),
+    ];
+    addresses.forEach((address, i) => f.store(i32.store(frame, address, 4 * i)));
+    const number = shared.hostNodes.push({ node, inputs: inputs.map(({ aval }) => aval), outputs }) - 1;
+    f.call(shared.hostNode, i32.const(number), frame);
+    node.outputs.forEach((variable) => {
+      const aval = graph.avals[variable];
+      this.slots[variable] = inMemory(aval, aval.size === 0 ? shared.base : this.place(variable));
+    });
+  }
+}
+
+/** A value in order: a nested graph takes no other. */
+function ordered(lower: Lowerer, slot: Slot): Slot {
+  if (slot.registers !== undefined || isContiguous(slot.layout)) {
+    if (slot.registers !== undefined || slot.layout.offset === 0) return slot;
+    return inMemory(slot.aval, lower.ordered(slot));
+  }
+  return inMemory(slot.aval, lower.ordered(slot));
+}
+
+/** The carry of a loop: in variables, or in two buffers that take turns. */
+class Carry {
+  private readonly f: FunctionBuilder;
+  private readonly aval: Aval;
+  private readonly locals: readonly Local[];
+  private readonly buffers: readonly Local[];
+
+  constructor(f: FunctionBuilder, lower: Lowerer, shared: Lowering, start: Slot) {
+    this.f = f;
+    this.aval = start.aval;
+    if (isTiny(start.aval)) {
+      this.locals = lower.registers(start).map((value) => {
+        const local = f.local(value.type);
+        f.set(local, value);
+        return local;
+      });
+      this.buffers = [];
+    } else {
+      this.locals = [];
+      const place = (): Local =>
+        f.let(i32.add(shared.base, i32.const(shared.arena.reserve(start.aval.bytes))));
+      this.buffers = [f.let(lower.ordered(start)), place(), place()];
+    }
+  }
+
+  slot(): Slot {
+    return this.buffers.length === 0
+      ? inRegisters(
+          this.aval,
+          this.locals.map(({ get }) => get),
+        )
+      : inMemory(this.aval, this.buffers[0].get);
+  }
+
+  /** Where the next carry is to be written. */
+  target(): Expr | undefined {
+    return this.buffers[1]?.get;
+  }
+
+  advance(values: readonly Expr[]): void {
+    this.locals.forEach((local, i) => this.f.set(local, values[i]));
+    if (this.buffers.length === 0) return;
+    const [now, next, spare] = this.buffers;
+    this.f.set(now, next.get);
+    this.f.set(next, spare.get);
+    this.f.set(spare, now.get);
+  }
+}
+
+function largest(shapes: readonly Shape[]): Shape {
+  return shapes.reduce((a, b) => (sizeOf(b) > sizeOf(a) ? b : a));
+}
+
+function singleNode(graph: Graph, { primitive, inputs, outputs, params, origin }: GraphNode): Graph {
+  const builder = new GraphBuilder(inputs.map((variable) => graph.avals[variable]));
+  return builder.build(builder.node(primitive, builder.inputs, params, [graph.avals[outputs[0]]], origin));
+}
