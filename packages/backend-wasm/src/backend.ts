@@ -19,6 +19,7 @@ import {
   scalarTensor,
 } from "@cotangent/core";
 import { Heap } from "./heap.ts";
+import { mathematics } from "./math/index.ts";
 import { compile, smallBytes } from "./program/program.ts";
 import type { ScalarKernel } from "./program/program.ts";
 
@@ -59,7 +60,7 @@ export class WasmBackend implements Backend {
     return compile(graph, {
       backend: this,
       heap: this.heap,
-      mathematics: () => () => undefined,
+      mathematics,
       scalarKernel,
     });
   }
