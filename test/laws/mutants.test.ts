@@ -2,11 +2,14 @@
 import {
   type Batch,
   type Draw,
+  type GraphNode,
   type Kernel,
   type NoParams,
   type Op,
+  type Pass,
   type Primitive,
   type Value,
+  Graph,
   JsBackend,
   allBatched,
   argument,
@@ -23,6 +26,8 @@ import {
   multiplePrimitive,
   noParams,
   nonDifferentiable,
+  passes,
+  promote,
   primitive,
   primitives,
   real,
@@ -33,12 +38,16 @@ import {
   unaryKernel,
 } from "cotangent";
 import {
+  type Law,
   type Setting,
   assertReports,
   checkAllLaws,
   checkPrimitive,
   checkPrograms,
   differences,
+  memory,
+  staged,
+  transposed,
   vmapped,
 } from "@cotangent/verify";
 import { describe, expect, test } from "vitest";
@@ -437,11 +446,148 @@ describe("faults in kernels are caught", () => {
   });
 });
 
+describe("faults in how functions are run are caught", () => {
+  /** What one law says of a mutant. */
+  const verdict = (mutant: Primitive, law: Law): string =>
+    checkPrimitive(mutant, law, setting, { samples: 60 }).failure ?? "holds";
+  const notEager = /breaks the law "staged"[^]*is not what it is eager/;
+
+  test("a rule that reads whether its values are known", () => {
+    jsBackend.kernels.set("mutant:known", sine);
+    const mutant = unary("mutant:known", {
+      partial: (x) => (x.known ? x.cos() : x.cos().mul(1 + 1e-9)),
+      domain: real(),
+      flops: 1,
+    });
+    expect(verdict(mutant.primitive, staged)).toMatch(notEager);
+  });
+
+  test("a kernel that remembers", () => {
+    let calls = 0;
+    jsBackend.kernels.set(
+      "mutant:memory",
+      unaryKernel((x) => x + 1e-12 * calls++),
+    );
+    const mutant = unary("mutant:memory", { partial: (x) => x.onesLike(), domain: real(), flops: 1 });
+    expect(verdict(mutant.primitive, staged)).toMatch(notEager);
+  });
+
+  test("a pass that exchanges operands", () => {
+    jsBackend.kernels.set(
+      "mutant:operands",
+      binaryKernel((x, y) => x - y),
+    );
+    const mutant = binary("mutant:operands", {
+      partials: { x: (x, y) => x.add(y).onesLike(), y: (x, y) => x.add(y).onesLike().neg() },
+      domain: { x: real(), y: real() },
+      flops: 1,
+    });
+    expect(verdict(mutant.primitive, staged)).toBe("holds");
+    const isInOrder = ({ primitive: { name }, inputs: [x, y] }: GraphNode): boolean =>
+      name === "mutant:operands" && x < y;
+    const exchange: Pass = {
+      name: "exchange",
+      run: (graph) => {
+        if (!graph.nodes.some(isInOrder)) return graph;
+        const nodes = graph.nodes.map((node) =>
+          isInOrder(node) ? { ...node, inputs: [...node.inputs].reverse() } : node,
+        );
+        return new Graph(graph.inputs, graph.constants, nodes, graph.outputs, graph.avals);
+      },
+    };
+    const all = passes as Pass[];
+    all.push(exchange);
+    try {
+      expect(verdict(mutant.primitive, staged)).toMatch(notEager);
+    } finally {
+      all.pop();
+    }
+  });
+
+  /** Each element but the first is the one before it; what the transpose does is the fault. */
+  const shift = (name: string, transpose: (ct: Value) => Value): Op<readonly ["x"], NoParams> => {
+    jsBackend.kernels.set(name, ([x]) => {
+      const data = x.dataSync();
+      return data.map((_, i) => (i === 0 ? 0 : data[i - 1]));
+    });
+    return linear(name, {
+      args: ["x"],
+      shape: ([x]) => x,
+      cost: () => 0,
+      batch: "loop",
+      sample: (draw) => ({ inputs: [argument([draw.int(2, 4)])], params: {} }),
+      transpose: { x: transpose },
+    });
+  };
+  const shiftBack = (ct: Value): Value => ct.slice([1], [ct.size]).pad([[0, 1]]);
+
+  test("a JVP that is transposed wrongly, beside a VJP that is right", () => {
+    const [right, wrong] = [shift("right:shift", shiftBack), shift("mutant:back", (ct) => ct)];
+    for (const [name, push, verdicts] of [
+      ["right:sum of two", right, []],
+      ["mutant:sum of two", wrong, ["transposed"]],
+    ] as const) {
+      jsBackend.kernels.set(name, ([x], output, params) => {
+        const moved = jsBackend.kernels.get("right:shift")?.([x], output, params) as Float64Array;
+        return x.dataSync().map((element, i) => element + moved[i]);
+      });
+      const mutant = primitive(name, {
+        args: ["x"],
+        shape: ([x]) => x,
+        cost: (_, output) => output.size,
+        batch: "loop",
+        sample: (draw) => ({ inputs: [argument([draw.int(2, 4)])], params: {} }),
+        residuals: { x: [] },
+        jvp: { x: (dx) => dx.add(push(dx)) },
+        vjp: { x: (ct) => ct.add(shiftBack(ct)) },
+      });
+      expect(broken(mutant.primitive)).toEqual(verdicts);
+    }
+  });
+
+  test("a JVP that is no linear function", () => {
+    jsBackend.kernels.set("mutant:bent", sine);
+    const mutant = primitive("mutant:bent", {
+      ...facts,
+      residuals: { x: ["x"] },
+      jvp: { x: (dx, { x }) => dx.mul(x.cos()).add(dx.mul(dx).mul(1e-30)) },
+      vjp: { x: (ct, { x }) => ct.mul(x.cos()) },
+    });
+    expect(verdict(mutant.primitive, transposed)).toMatch(
+      /breaks the law "transposed"[^]*a product of two values that both depend on the argument/,
+    );
+  });
+
+  test("a rule that keeps what it made", () => {
+    jsBackend.kernels.set("mutant:hoard", sine);
+    const hoard: Value[] = [];
+    const mutant = primitive("mutant:hoard", {
+      ...facts,
+      sample: (draw) => ({ inputs: [argument(draw.shape({ minRank: 1, minSize: 1 }))], params: {} }),
+      residuals: { x: ["x"] },
+      jvp: { x: (dx, { x }) => dx.mul(x.cos()) },
+      vjp: {
+        x: (ct, { x }) => {
+          const partial = x.cos();
+          promote(partial, 0);
+          hoard.push(partial);
+          return ct.mul(partial);
+        },
+      },
+    });
+    expect(verdict(mutant.primitive, memory)).toMatch(
+      /breaks the law "memory"[^]*buffers and \d+ bytes before/,
+    );
+    expect(hoard.length).toBeGreaterThan(1);
+  });
+});
+
 describe("a fault in random programs", () => {
   jsBackend.kernels.set("mutant:program", sine);
   unary("mutant:program", { partial: (x) => x.cos().mul(1.001), domain: real(), flops: 1 });
   const find = (path?: string): string =>
-    checkPrograms(differences, setting, { samples: 400, seed: 5, ...(path && { path }) }).failure ?? "";
+    checkPrograms(differences, setting, { samples: 400, steps: 3, seed: 7, ...(path && { path }) }).failure ??
+    "";
   // Before any test runs, since tests register more primitives for programs to use.
   const failure = find();
   const again = find(/path: "(\d+)"/.exec(failure)?.[1]);
