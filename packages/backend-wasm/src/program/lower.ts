@@ -1,6 +1,7 @@
 /** From the nodes of a graph to the code of a program's main function. */
 import {
   type Aval,
+  type CallParams,
   type Graph,
   GraphBuilder,
   type GraphNode,
@@ -220,6 +221,8 @@ class GraphCode {
   private readonly targets: readonly (Expr | undefined)[];
   private readonly layouts: readonly Layout[];
   private readonly isView: readonly boolean[];
+  /** Graphs that the program calls, as opposed to clusters. */
+  private readonly called: ReadonlySet<Graph>;
   /** Addresses of what nodes write. */
   private readonly places: (Expr | undefined)[] = [];
 
@@ -237,6 +240,11 @@ class GraphCode {
     this.shared = shared;
     this.f = shared.main;
     this.graph = graph;
+    this.called = new Set(
+      plain.nodes.flatMap(({ primitive, params }) =>
+        primitive.name === "call" ? [(params as CallParams).graph] : [],
+      ),
+    );
     this.targets = targets;
     this.slots = inputs.map((slot) => ({ ...slot }));
     const { of, isView } = layoutsOf(graph, readsAnyLayout);
@@ -323,13 +331,13 @@ class GraphCode {
     const isEmpty = [...inputs.map((slot) => slot.aval), ...outputs.map((v) => graph.avals[v])].some(
       ({ size }) => size === 0,
     );
-    if (isEmpty && !["scan", "whileLoop", "switchCase"].includes(primitive.name)) {
+    if (isEmpty && !["scan", "whileLoop", "switchCase", "call"].includes(primitive.name)) {
       this.byHost(node, inputs);
       return;
     }
     switch (primitive.name) {
       case "call":
-        this.cluster(node, (node.params as { readonly graph: Graph }).graph, inputs);
+        this.call(node, inputs);
         return;
       case "concatenate":
         this.concatenate(inputs, this.written(variable), (node.params as { readonly axis: number }).axis);
@@ -381,6 +389,23 @@ class GraphCode {
       );
     inner.outputs.forEach((variable, i) => {
       slots[node.outputs[i]] = inRegisters(inner.avals[variable], values[variable]);
+    });
+  }
+
+  private call(node: GraphNode, inputs: readonly Slot[]): void {
+    const { lower, shared, slots } = this;
+    const { graph } = node.params as CallParams;
+    if (!this.called.has(graph)) {
+      this.cluster(node, graph, inputs);
+      return;
+    }
+    const given = inputs.map((slot) => ordered(lower, slot));
+    const targets = node.outputs.map((variable) => this.places[variable]);
+    // What stays in registers outlives the memory of the call.
+    shared.arena.within(() => {
+      lower.graph(graph, given, targets).forEach((slot, i) => {
+        slots[node.outputs[i]] = slot;
+      });
     });
   }
 
