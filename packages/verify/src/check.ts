@@ -64,7 +64,8 @@ function reportOf(
   return { subject, law, backend: backend.name, dtype, judged, classed, missed, seed, failure };
 }
 
-function check(
+/** Judges one law for a subject that is drawn anew for each sample. */
+export function check(
   name: string,
   law: Law,
   setting: Setting,

@@ -11,7 +11,17 @@ export {
   isDifferentiable,
 } from "./check.ts";
 export { type Call, type HostInput, RecordedDraw, drawCall, showCall } from "./draw.ts";
-export { type Law, adjoint, differences, linearity, memory, sameAsReference, secondOrder } from "./laws.ts";
+export {
+  type Law,
+  adjoint,
+  differences,
+  linearity,
+  memory,
+  reverseDifferences,
+  sameAsReference,
+  secondOrder,
+} from "./laws.ts";
+export { type CustomRulesOptions, checkCustomRules, primals, ruleLaws } from "./custom-rules.ts";
 export { cut } from "./cut.ts";
 export { type Estimate, derivativeByDifferences } from "./numbers.ts";
 export type { Outcome } from "./outcome.ts";
@@ -19,7 +29,7 @@ export { roundingSpread } from "./rounding.ts";
 export { fit, squash } from "./program.ts";
 export { type ProgramOptions, drawProgram } from "./programs.ts";
 export { taylor } from "./taylor.ts";
-export { type Cut, type Setting, type Subject, cutOf, subjectOf } from "./subject.ts";
+export { type Cut, type Mode, type Setting, type Subject, cutOf, subjectOf } from "./subject.ts";
 export { laws } from "./every-law.ts";
 export { staged, transposed } from "./strategies.ts";
 export { vmapped } from "./vmapped.ts";

@@ -11,9 +11,11 @@ import { type Numbers, derivativeByDifferences, distance, dot, largest, norm, nu
 import { type Outcome, fails, holds, inapplicable, showNumbers, unjudged, weigh } from "./outcome.ts";
 import {
   Instance,
+  type Mode,
   type Setting,
   type Subject,
   directions,
+  modesOf,
   shapedLike,
   sizeOfAll as sizeOf,
   upload,
@@ -43,6 +45,7 @@ export const adjoint: Law = {
   name: "adjoint",
   statement: "<ȳ, J v> = <Jᵀ ȳ, v>",
   judge: (subject, setting, draw) => {
+    if (modesOf(subject).length < 2) return inapplicable("one mode alone");
     const instance = new Instance(subject, setting.backend, setting.dtype);
     const outputs = instance.smooth(...instance.inputs);
     const nothing = nothingToJudge(subject, instance, outputs);
@@ -79,19 +82,23 @@ export const adjoint: Law = {
   },
 };
 
-/** The JVP is the derivative: against extrapolated central differences in float64 on the reference backend. */
-export const differences: Law = {
-  name: "differences",
-  statement: "<ȳ, J v> = d/dt <ȳ, f(x + t v)>, to within the differences' own error",
-  judge: (subject, setting, draw) => {
+/** Against extrapolated central differences in float64 on the reference backend, by one mode. */
+function byDifferences(mode: Mode): Law["judge"] {
+  return (subject, setting, draw) => {
+    if (!modesOf(subject).includes(mode)) return inapplicable(`no ${mode} mode`);
     const instance = new Instance(subject, setting.backend, setting.dtype);
     const outputs = instance.smooth(...instance.inputs);
     const nothing = nothingToJudge(subject, instance, outputs);
     if (nothing !== undefined) return nothing;
     const v = draw.direction(sizeOf(instance.inputs));
     const ybar = draw.direction(sizeOf(outputs));
-    const derivative = (at: Instance): number[] => numbersOf(at.jvp(directions(at.inputs, v)));
-    const pushed = derivative(instance);
+    const pull = (at: Instance): number[] => numbersOf(at.vjp(directions(at.smooth(...at.inputs), ybar)));
+    /** Either J v or Jᵀ ȳ, and <ȳ, J v> from it. */
+    const derivative = (at: Instance): { image: number[]; product: number } => {
+      const image = mode === "forward" ? numbersOf(at.jvp(directions(at.inputs, v))) : pull(at);
+      return { image, product: mode === "forward" ? dot(ybar, image) : dot(image, v) };
+    };
+    const { image, product: found } = derivative(instance);
 
     const oracle = instance.inFloat64(setting.reference);
     const along = (t: number): number => {
@@ -112,28 +119,42 @@ export const differences: Law = {
     const terms = norm(ybar) * (norm(numbersOf(at)) + middle);
     const expected = derivativeByDifferences(along, subject.room, (f) => Math.abs(f) + terms);
     if (!Number.isFinite(expected.value)) return unjudged("differences not finite");
-    const found = dot(ybar, pushed);
     // Terms of J v may cancel; those of Jᵀ ȳ are then large.
-    const pulled = numbersOf(oracle.vjp(directions(at, ybar)));
+    const pulled = pull(oracle);
+    const [product, label] = mode === "forward" ? ["<ȳ, J v>", "J v"] : ["<Jᵀ ȳ, v>", "Jᵀ ȳ"];
     return weigh(
       {
         error: Math.abs(found - expected.value),
-        scale: norm(ybar) * norm(pushed) + norm(pulled) * norm(v),
+        scale: norm(mode === "forward" ? ybar : v) * norm(image) + norm(pulled) * norm(v),
         uncertainty: 4 * expected.error,
         evaluations: instance.evaluations,
         terms: ybar.length,
-        again: (backend) => [dot(ybar, derivative(instance.inFloat64(backend)))],
+        again: (backend) => [derivative(instance.inFloat64(backend)).product],
         say: (tolerance) =>
           [
-            `<ȳ, J v> = ${found}, by differences ${expected.value} ± ${expected.error}; they may differ by ${tolerance}`,
+            `${product} = ${found}, by differences ${expected.value} ± ${expected.error}; they may differ by ${tolerance}`,
             showNumbers("v", v),
             showNumbers("ȳ", ybar),
-            showNumbers("J v", pushed),
+            showNumbers(label, image),
           ].join("\n"),
       },
       setting,
     );
-  },
+  };
+}
+
+/** The JVP is the derivative. */
+export const differences: Law = {
+  name: "differences",
+  statement: "<ȳ, J v> = d/dt <ȳ, f(x + t v)>, to within the differences' own error",
+  judge: byDifferences("forward"),
+};
+
+/** The VJP is the derivative: for functions without a JVP, of which no law compares the two. */
+export const reverseDifferences: Law = {
+  name: "reverse differences",
+  statement: "<Jᵀ ȳ, v> = d/dt <ȳ, f(x + t v)>, to within the differences' own error",
+  judge: byDifferences("reverse"),
 };
 
 /** The JVP is linear in the tangent and the VJP in the cotangent; zeros give zeros; shapes and dtypes are kept. */
@@ -146,7 +167,8 @@ export const linearity: Law = {
     const nothing = nothingToJudge(subject, instance, outputs);
     if (nothing !== undefined) return nothing;
     const [a, b] = [2, -0.75];
-    for (const name of ["JVP", "VJP"] as const) {
+    for (const mode of modesOf(subject)) {
+      const name = mode === "forward" ? "JVP" : "VJP";
       const ends = (at: Instance): [from: readonly Value[], to: readonly Value[]] => {
         const results = at === instance ? outputs : at.smooth(...at.inputs);
         return name === "JVP" ? [at.inputs, results] : [results, at.inputs];

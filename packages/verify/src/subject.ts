@@ -35,7 +35,14 @@ export interface Subject {
    * is around it, a graph as a node whose adjoints are added up by themselves.
    */
   readonly regroups?: boolean;
+  /** The modes in which it can be differentiated; by default both. */
+  readonly modes?: readonly Mode[];
 }
+
+export type Mode = "forward" | "reverse";
+
+const bothModes: readonly Mode[] = ["forward", "reverse"];
+export const modesOf = ({ modes = bothModes }: Subject): readonly Mode[] => modes;
 
 /** A function without derivatives: they are zero, or asking for one is refused. */
 export type Cut = "zero" | "refused";
