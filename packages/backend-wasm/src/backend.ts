@@ -18,9 +18,11 @@ import {
   hostArray,
   scalarTensor,
 } from "@cotangent/core";
+import { eagerKernels } from "./eager.ts";
 import { Heap } from "./heap.ts";
 import { mathematics } from "./math/index.ts";
 import { compile, smallBytes } from "./program/program.ts";
+import { hasCode } from "./program/lower.ts";
 import type { ScalarKernel } from "./program/program.ts";
 
 interface Owned {
@@ -50,13 +52,13 @@ export class WasmBackend implements Backend {
   readonly name = "wasm";
   readonly dtypes: readonly DType[] = ["float64", "float32", "int32", "bool"];
   readonly defaultDType: DType = "float64";
-  readonly kernels: Map<string, Kernel> = new Map(jsBackend.kernels);
+  readonly kernels: Map<string, Kernel> = eagerKernels((graph) => this.compile(graph), hasCode);
   readonly multipleKernels: Map<string, MultipleKernel> = new Map();
   readonly heap: Heap = new Heap();
   #buffers = 0;
   #bytes = 0;
 
-  compile(graph: Graph): Program | undefined {
+  compile(graph: Graph): Program {
     return compile(graph, {
       backend: this,
       heap: this.heap,
@@ -110,3 +112,21 @@ export class WasmBackend implements Backend {
 
 /** The one instance that `cotangent` registers. */
 export const wasmBackend: WasmBackend = new WasmBackend();
+
+/** A module whose one function has a vector in it. */
+const withVector = Uint8Array.of(
+  ...[0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0],
+  ...[10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11],
+);
+
+/** Whether this engine has what compiled programs need: WebAssembly with SIMD and shared memory. */
+export function isWasmSupported(): boolean {
+  try {
+    return (
+      WebAssembly.validate(withVector) &&
+      new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer.byteLength > 0
+    );
+  } catch {
+    return false;
+  }
+}

@@ -7,6 +7,7 @@ import {
   type GraphNode,
   type LoopParams,
   type PadParams,
+  type Primitive,
   type Shape,
   type SwitchParams,
   type Variable,
@@ -210,6 +211,10 @@ const readsAnyLayout = ({ primitive }: GraphNode): boolean =>
   ["call", "concatenate", "pad", "dotGeneral"].includes(primitive.name);
 
 const viewNames = new Set(["reshape", "transpose", "slice", "flip", "broadcastTo", "straightThrough"]);
+
+/** Whether a primitive of one output has code, as opposed to being left to the host. */
+export const hasCode = ({ name, elementwise }: Primitive): boolean =>
+  elementwise || reductionNames.has(name) || viewNames.has(name) || name === "concatenate" || name === "pad";
 
 /** One graph: its values by variable, and where they lie. */
 class GraphCode {

@@ -33,7 +33,7 @@ export function isTinyNode({ avals }: Graph, { primitive, inputs, outputs, param
   if (![...inputs, ...outputs].every((variable) => isTiny(avals[variable]))) return false;
   if (primitive.name === "call") {
     const { graph } = params as { readonly graph: Graph };
-    return graph.nodes.every((node) => isTinyNode(graph, node));
+    return graph.nodes.every((inner) => inner.primitive.name !== "call" && isTinyNode(graph, inner));
   }
   if (primitive.name === "dotGeneral") {
     const { contractX } = params as DotParams;

@@ -1,0 +1,59 @@
+/** Eager kernels: those of the reference backend for small values, programs of one node for large ones. */
+import { jsBackend } from "@cotangent/backend-js";
+import {
+  type Graph,
+  GraphBuilder,
+  type Kernel,
+  type Primitive,
+  type Program,
+  primitives,
+} from "@cotangent/core";
+
+/**
+ * From so many elements on a program of one node is the faster way to run it: a call of one costs about as much as this many
+ * additions.
+ */
+const manyElements = 2048;
+
+/** Kernels that give their input's own buffer, or that have no code but the reference's. */
+const never = new Set(["reshape", "stopGradient", "straightThrough"]);
+
+/** The kernels of the backend; `compile` makes the programs, which are kept. */
+export function eagerKernels(
+  compile: (graph: Graph) => Program,
+  hasCode: (primitive: Primitive) => boolean,
+): Map<string, Kernel> {
+  const programs = new Map<string, Program>();
+  const large =
+    (name: string): Kernel =>
+    (inputs, output, params) => {
+      const key = `${name} ${inputs.map(({ aval }) => aval.toString()).join(" ")} ${JSON.stringify(params)}`;
+      let program = programs.get(key);
+      if (program === undefined) {
+        const primitive = primitives().get(name) as Primitive;
+        const builder = new GraphBuilder(inputs.map(({ aval }) => aval));
+        program = compile(builder.build(builder.node(primitive, builder.inputs, params, [output], null)));
+        programs.set(key, program);
+      }
+      return program.run(inputs)[0];
+    };
+  const found = new Map<string, Kernel>();
+  for (const [name, small] of jsBackend.kernels) {
+    const primitive = primitives().get(name);
+    if (primitive === undefined || never.has(name) || !hasCode(primitive)) found.set(name, small);
+    else {
+      const program = large(name);
+      found.set(
+        name,
+        primitive.elementwise
+          ? (inputs, output, params) =>
+              output.size < manyElements ? small(inputs, output, params) : program(inputs, output, params)
+          : (inputs, output, params) =>
+              output.size < manyElements && inputs.every(({ size }) => size < manyElements)
+                ? small(inputs, output, params)
+                : program(inputs, output, params),
+      );
+    }
+  }
+  return found;
+}
