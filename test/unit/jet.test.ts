@@ -18,6 +18,7 @@ import {
   tidy,
   vmap,
   where,
+  currentBackend,
 } from "cotangent";
 import { assertReports, checkPrimitive, checkPrograms, everyPrimitive, taylor } from "@cotangent/verify";
 import { describe, expect, test } from "vitest";
@@ -266,7 +267,7 @@ describe("nesting", () => {
 });
 
 describe("memory", () => {
-  const alive = (): number => jsBackend.memory().buffers;
+  const alive = (): number => currentBackend().memory().buffers;
   const f = (x: Value): Value => tidy(() => x.tanh().mul(x.exp())).sum();
 
   test("a tidy inside the function keeps what the series needs, and one outside frees all but the result", () => {

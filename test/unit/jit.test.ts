@@ -15,22 +15,25 @@ import {
   jacfwd,
   jacrev,
   jit,
-  jsBackend,
   jvp,
   linearize,
   profile,
   registerBackend,
   scan,
+  setBackend,
   tensor,
   tidy,
   valueAndGrad,
   vjp,
   vmap,
   whileLoop,
+  currentBackend,
+  jsBackend,
 } from "cotangent";
 import { describe, expect, test } from "vitest";
 
 type F = (x: Value) => Value;
+setBackend(jsBackend);
 const x = tensor([0.5, -1, 2]);
 const product: F = (v) => v.sin().mul(v.exp()).sum();
 
@@ -344,7 +347,7 @@ describe("what is refused, and in which words", () => {
 });
 
 describe("memory", () => {
-  const alive = (): number => jsBackend.memory().buffers;
+  const alive = (): number => currentBackend().memory().buffers;
   const scanned: F = (v) => scan((c: Value, row: Value) => [c.mul(row).sin(), c], v, tensor([1, 2]))[1];
   const cases: [string, F, number][] = [
     ["a chain", (v) => v.sin().exp().mul(v), 1],

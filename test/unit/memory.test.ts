@@ -4,12 +4,12 @@ import {
   derivative,
   grad,
   hvp,
-  jsBackend,
   jvp,
   tensor,
   tidy,
   valueAndGrad,
   vjp,
+  currentBackend,
 } from "cotangent";
 import { describe, expect, test } from "vitest";
 
@@ -17,9 +17,9 @@ const f = (x: Value): Value => x.sin().mul(x).exp().sum();
 
 /** Buffers that `body` leaves alive, beyond what it returns. */
 function left(body: () => readonly Value[]): number {
-  const before = jsBackend.memory().buffers;
+  const before = currentBackend().memory().buffers;
   const results = body();
-  const after = jsBackend.memory().buffers;
+  const after = currentBackend().memory().buffers;
   const kept = results.filter((value) => value.rank > 0).length;
   for (const result of results) result.concrete().dispose();
   return after - before - kept;
@@ -99,37 +99,37 @@ describe("tidy", () => {
 
 describe("buffers", () => {
   test("a reshape shares its input's buffer, which goes with the last of them", () => {
-    const before = jsBackend.memory();
+    const before = currentBackend().memory();
     const x = tensor([1, 2, 3, 4]);
     const y = x.reshape([2, 2]).concrete();
-    expect(jsBackend.memory()).toEqual({ buffers: before.buffers + 1, bytes: before.bytes + 32 });
+    expect(currentBackend().memory()).toEqual({ buffers: before.buffers + 1, bytes: before.bytes + 32 });
     x.dispose();
     expect(y.toArray()).toEqual([
       [1, 2],
       [3, 4],
     ]);
     y.dispose();
-    expect(jsBackend.memory()).toEqual(before);
+    expect(currentBackend().memory()).toEqual(before);
   });
 
   test("`using` frees at the end of the block", () => {
-    const before = jsBackend.memory().buffers;
+    const before = currentBackend().memory().buffers;
     {
       using x = tensor([1, 2]);
       expect(x.sum().item()).toBe(3);
     }
-    expect(jsBackend.memory().buffers).toBe(before);
+    expect(currentBackend().memory().buffers).toBe(before);
   });
 
   test("collected tensors are freed by the garbage collector", async () => {
-    const before = jsBackend.memory().bytes;
+    const before = currentBackend().memory().bytes;
     for (let i = 0; i < 20; i++) f(tensor(new Float64Array(1000)));
-    expect(jsBackend.memory().bytes).toBeGreaterThan(before);
+    expect(currentBackend().memory().bytes).toBeGreaterThan(before);
     const deadline = Date.now() + 10_000;
-    while (jsBackend.memory().bytes > before && Date.now() < deadline) {
+    while (currentBackend().memory().bytes > before && Date.now() < deadline) {
       globalThis.gc?.();
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
-    expect(jsBackend.memory().bytes).toBeLessThanOrEqual(before);
+    expect(currentBackend().memory().bytes).toBeLessThanOrEqual(before);
   });
 });

@@ -16,6 +16,7 @@ import {
   eye,
   full,
   jsBackend,
+  wasmBackend,
   linspace,
   matmul,
   max,
@@ -291,7 +292,7 @@ describe("ops", () => {
 
 describe("backends", () => {
   test("an unknown backend, a missing dtype and mixed backends are refused by name", () => {
-    expect(() => setBackend("gpu")).toThrow(/Backend "gpu" asked for, but registered are: js/);
+    expect(() => setBackend("gpu")).toThrow(/Backend "gpu" asked for, but registered are: wasm, js/);
     const narrow = new JsBackend();
     Object.assign(narrow, { name: "narrow", dtypes: ["float32"], defaultDType: "float32" });
     expect(() => tensor([1], { backend: narrow, dtype: "float64" })).toThrow(
@@ -299,11 +300,11 @@ describe("backends", () => {
     );
     const there = tensor([1], { backend: narrow });
     expect(() => there.add(tensor([1], { dtype: "float32" }))).toThrow(
-      /add: inputs are on backends narrow and js/,
+      /add: inputs are on backends narrow and wasm/,
     );
     expect(there.to(jsBackend).backend).toBe(jsBackend);
     expect(withBackend(narrow, () => tensor([1]).dtype)).toBe("float32");
-    expect(currentBackend()).toBe(jsBackend);
+    expect(currentBackend()).toBe(wasmBackend);
   });
 
   test("a missing kernel falls back to the decomposition, or fails naming primitive, backend and dtype", () => {
@@ -325,7 +326,7 @@ describe("backends", () => {
     x.dispose();
     expect(() => x.add(1)).toThrow(DisposedError);
     expect(() => x.toArray()).toThrow(
-      /tensor float64\[2\] on backend js was used after it had been disposed/,
+      /tensor float64\[2\] on backend wasm was used after it had been disposed/,
     );
     expect(x.toString()).toBe("Tensor(disposed float64[2])");
     expect(x).toBeInstanceOf(Tensor);

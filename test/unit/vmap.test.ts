@@ -34,6 +34,7 @@ import {
   vmap,
   where,
   whileLoop,
+  currentBackend,
 } from "cotangent";
 import { describe, expect, test } from "vitest";
 
@@ -565,7 +566,7 @@ describe("primitives of one's own", () => {
 });
 
 describe("memory", () => {
-  const alive = (): number => jsBackend.memory().buffers;
+  const alive = (): number => currentBackend().memory().buffers;
   const f: F = (x) =>
     tidy(() => x.tanh().mul(x.exp()))
       .softmax()

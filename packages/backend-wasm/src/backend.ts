@@ -18,7 +18,7 @@ import {
   hostArray,
   scalarTensor,
 } from "@cotangent/core";
-import { eagerKernels } from "./eager.ts";
+import { KernelsOver, eagerKernels } from "./eager.ts";
 import { Heap } from "./heap.ts";
 import { mathematics } from "./math/index.ts";
 import { compile, smallBytes } from "./program/program.ts";
@@ -53,7 +53,7 @@ export class WasmBackend implements Backend {
   readonly dtypes: readonly DType[] = ["float64", "float32", "int32", "bool"];
   readonly defaultDType: DType = "float64";
   readonly kernels: Map<string, Kernel> = eagerKernels((graph) => this.compile(graph), hasCode);
-  readonly multipleKernels: Map<string, MultipleKernel> = new Map();
+  readonly multipleKernels: Map<string, MultipleKernel> = new KernelsOver(jsBackend.multipleKernels);
   readonly heap: Heap = new Heap();
   #buffers = 0;
   #bytes = 0;

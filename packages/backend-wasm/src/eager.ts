@@ -18,6 +18,24 @@ const manyElements = 2048;
 /** Kernels that give their input's own buffer, or that have no code but the reference's. */
 const never = new Set(["reshape", "stopGradient", "straightThrough"]);
 
+/** Kernels of which those that are missing are the reference backend's, also such as are registered later. */
+export class KernelsOver<K> extends Map<string, K> {
+  private readonly reference: ReadonlyMap<string, K>;
+
+  constructor(reference: ReadonlyMap<string, K>) {
+    super();
+    this.reference = reference;
+  }
+
+  override get(name: string): K | undefined {
+    return super.get(name) ?? this.reference.get(name);
+  }
+
+  override has(name: string): boolean {
+    return super.has(name) || this.reference.has(name);
+  }
+}
+
 /** The kernels of the backend; `compile` makes the programs, which are kept. */
 export function eagerKernels(
   compile: (graph: Graph) => Program,
@@ -37,23 +55,21 @@ export function eagerKernels(
       }
       return program.run(inputs)[0];
     };
-  const found = new Map<string, Kernel>();
+  const found = new KernelsOver(jsBackend.kernels);
   for (const [name, small] of jsBackend.kernels) {
     const primitive = primitives().get(name);
-    if (primitive === undefined || never.has(name) || !hasCode(primitive)) found.set(name, small);
-    else {
-      const program = large(name);
-      found.set(
-        name,
-        primitive.elementwise
-          ? (inputs, output, params) =>
-              output.size < manyElements ? small(inputs, output, params) : program(inputs, output, params)
-          : (inputs, output, params) =>
-              output.size < manyElements && inputs.every(({ size }) => size < manyElements)
-                ? small(inputs, output, params)
-                : program(inputs, output, params),
-      );
-    }
+    if (primitive === undefined || never.has(name) || !hasCode(primitive)) continue;
+    const program = large(name);
+    found.set(
+      name,
+      primitive.elementwise
+        ? (inputs, output, params) =>
+            output.size < manyElements ? small(inputs, output, params) : program(inputs, output, params)
+        : (inputs, output, params) =>
+            output.size < manyElements && inputs.every(({ size }) => size < manyElements)
+              ? small(inputs, output, params)
+              : program(inputs, output, params),
+    );
   }
   return found;
 }
