@@ -20,7 +20,6 @@ import {
   profile,
   registerBackend,
   scan,
-  setBackend,
   tensor,
   tidy,
   valueAndGrad,
@@ -33,7 +32,6 @@ import {
 import { describe, expect, test } from "vitest";
 
 type F = (x: Value) => Value;
-setBackend(jsBackend);
 const x = tensor([0.5, -1, 2]);
 const product: F = (v) => v.sin().mul(v.exp()).sum();
 

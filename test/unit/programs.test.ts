@@ -1,12 +1,13 @@
 /** Random programs: what they are made of, and that what is printed is what was run. */
 import { RecordedDraw, type Subject, drawProgram } from "@cotangent/verify";
-import { type Value, jsBackend, tensor } from "cotangent";
+import { type Value, jsBackend, setBackend, tensor } from "cotangent";
 import { gen, sample } from "fast-check";
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 
+setBackend(jsBackend);
 const programs: readonly Subject[] = sample(gen(), { seed: 3, numRuns: 150 }).map((generate) =>
   drawProgram(new RecordedDraw(generate), jsBackend, 6),
 );
@@ -51,7 +52,13 @@ describe("random programs", () => {
         writeFileSync(join(folder, `p${i}.ts`), text.replaceAll(/^const (f|point) =/gm, "export const $1 ="));
         return `p${i}`;
       });
+      // The values to compare with are those of the JavaScript backend.
+      writeFileSync(
+        join(folder, "backend.ts"),
+        `import { jsBackend, setBackend } from "cotangent"; setBackend(jsBackend);`,
+      );
       const main = [
+        `import "./backend.ts";`,
         ...names.map((name) => `import * as ${name} from "./${name}.ts";`),
         `const all = [${names.join(", ")}];`,
         `console.log(JSON.stringify(all.map(({ f, point }) => f(...point).map((value) => value.toArray()))));`,
