@@ -355,7 +355,7 @@ describe("memory", () => {
     ["the gradient of a scan", (v) => grad((w: Value) => scanned(w).sum())(v), 1],
     ["a batch", (v) => vmap((w: Value) => w.exp().mul(w))(v), 1],
     ["a rank-0 result, which is a plain number", product, 0],
-    ["the argument, which shares its buffer", (v) => v.reshape([3, 1]), 0],
+    ["the argument, which shares its buffer", (v) => v, 0],
   ];
   test.each(cases)("%s leaves its results alive and nothing else", (_, f, outputs) => {
     const jitted = jit(f);
