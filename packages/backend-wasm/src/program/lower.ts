@@ -1,6 +1,7 @@
 /** From the nodes of a graph to the code of a program's main function. */
 import {
   type Aval,
+  type Backend,
   type CallParams,
   type Graph,
   GraphBuilder,
@@ -21,6 +22,7 @@ import {
 import { type Expr, type FunctionBuilder, type FunctionRef, type Local, i32 } from "../emit/index.ts";
 import { type ClusterSpec, type Shared, emitCluster, reductionNames } from "./cluster.ts";
 import { keepIn } from "./elementwise.ts";
+import { expanded } from "./expansion.ts";
 import { type Layout, contiguous, isContiguous, layoutsOf } from "./layout.ts";
 import { bytesPer, impossible, literal, loadScalar, registerType, storeScalar } from "./registers.ts";
 import { type Slot, inMemory, inRegisters, isTiny } from "./slot.ts";
@@ -60,6 +62,7 @@ export interface HostNode {
 
 export interface Lowering extends Shared {
   readonly main: FunctionBuilder;
+  readonly backend: Backend;
   readonly arena: Arena;
   /** The address of the arena. */
   readonly base: Expr;
@@ -238,7 +241,7 @@ class GraphCode {
     inputs: readonly Slot[],
     targets: readonly (Expr | undefined)[],
   ) {
-    const plain = optimize(withoutCalls(given));
+    const plain = optimize(expanded(withoutCalls(given), shared.backend));
     // Loops have elements; what has none is left to the host, node by node.
     const graph = plain.avals.some(({ size }) => size === 0) ? plain : fused(plain);
     this.lower = lower;

@@ -88,6 +88,7 @@ class WasmProgram implements Program {
     const lowering: Lowering = {
       module,
       main,
+      backend: context.backend,
       arena,
       base,
       hostNode,
