@@ -6,7 +6,8 @@ const mayImport: Record<string, string[]> = {
   "forward-mode": ["@cotangent/core"],
   "reverse-mode": ["@cotangent/core"],
   "backend-js": ["@cotangent/core"],
-  "backend-wasm": ["@cotangent/core"],
+  // Its own code where it has some, the reference's kernels where it has none.
+  "backend-wasm": ["@cotangent/core", "@cotangent/backend-js"],
   "backend-tfjs": ["@cotangent/core", "@tensorflow/tfjs-core", "@tensorflow/tfjs-backend-webgl"],
   "graph-view": ["@cotangent/core", "@dagrejs/dagre"],
   verify: ["@cotangent/core", "@cotangent/forward-mode", "@cotangent/reverse-mode", "fast-check"],
@@ -15,6 +16,7 @@ const mayImport: Record<string, string[]> = {
     "@cotangent/forward-mode",
     "@cotangent/reverse-mode",
     "@cotangent/backend-js",
+    "@cotangent/backend-wasm",
     "@cotangent/graph-view",
   ],
 };

@@ -27,7 +27,6 @@ import {
   vmap,
   whileLoop,
   currentBackend,
-  jsBackend,
 } from "cotangent";
 import { describe, expect, test } from "vitest";
 

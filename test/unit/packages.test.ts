@@ -6,9 +6,10 @@ test("every package loads under plain Node", async () => {
     import("@cotangent/forward-mode"),
     import("@cotangent/reverse-mode"),
     import("@cotangent/backend-js"),
+    import("@cotangent/backend-wasm"),
     import("@cotangent/graph-view"),
     import("@cotangent/verify"),
     import("cotangent"),
   ]);
-  expect(modules).toHaveLength(7);
+  expect(modules).toHaveLength(8);
 });

@@ -114,10 +114,10 @@ export class WasmBackend implements Backend {
 export const wasmBackend: WasmBackend = new WasmBackend();
 
 /** A module whose one function has a vector in it. */
-const withVector = Uint8Array.of(
-  ...[0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0],
-  ...[10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11],
-);
+const withVector = new Uint8Array([
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98,
+  11,
+]);
 
 /** Whether this engine has what compiled programs need: WebAssembly with SIMD and shared memory. */
 export function isWasmSupported(): boolean {
