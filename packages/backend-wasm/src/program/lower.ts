@@ -1,6 +1,8 @@
 /** From the nodes of a graph to the code of a program's main function. */
 import {
   type Aval,
+  type Axis,
+  type CumulativeParams,
   type Backend,
   type CallParams,
   type Graph,
@@ -19,10 +21,11 @@ import {
   stridesOf,
   withoutCalls,
 } from "@cotangent/core";
-import { type Expr, type FunctionBuilder, type FunctionRef, type Local, i32 } from "../emit/index.ts";
+import { type Expr, type FunctionBuilder, type FunctionRef, type Local, callOf, i32 } from "../emit/index.ts";
 import { type ClusterSpec, type Shared, emitCluster, reductionNames } from "./cluster.ts";
 import { keepIn } from "./elementwise.ts";
 import { expanded } from "./expansion.ts";
+import { emitArgExtremum, emitCumsum, emitGather, emitIndexCheck, emitScatterAdd } from "./indexing.ts";
 import { type Layout, contiguous, isContiguous, layoutsOf } from "./layout.ts";
 import { bytesPer, impossible, literal, loadScalar, registerType, storeScalar } from "./registers.ts";
 import { type Slot, inMemory, inRegisters, isTiny } from "./slot.ts";
@@ -69,7 +72,8 @@ export interface Lowering extends Shared {
   /** Runs a node on the host: its number, and the address of the addresses of its inputs and outputs. */
   readonly hostNode: FunctionRef;
   readonly hostNodes: HostNode[];
-  readonly clusters: Map<string, FunctionBuilder>;
+  /** Functions of the module, by what they are for. */
+  readonly functions: Map<string, FunctionBuilder>;
   readonly addressOfConstant: (graph: Graph, index: number) => number;
 }
 
@@ -161,16 +165,21 @@ export class Lowerer {
     );
   }
 
+  /** The function with that key, emitted once. */
+  emitted(key: string, emit: () => FunctionBuilder): FunctionBuilder {
+    const { functions } = this.shared;
+    let found = functions.get(key);
+    if (found === undefined) functions.set(key, (found = emit()));
+    return found;
+  }
+
   /** Calls the function of a cluster, which is emitted once for all clusters like it. */
   cluster(spec: ClusterSpec, inputs: readonly Expr[], outputs: readonly Expr[]): void {
     if (sizeOf(spec.shape) === 0) impossible("a cluster has no elements");
-    const key = keyOf(spec);
-    const { clusters } = this.shared;
-    let found = clusters.get(key);
-    if (found === undefined) {
+    const found = this.emitted(keyOf(spec), () => {
       const names = spec.graph.nodes.map(({ primitive }) => primitive.name);
-      clusters.set(key, (found = emitCluster(names.join("_").slice(0, 60) || "copy", spec, this.shared)));
-    }
+      return emitCluster(names.join("_").slice(0, 60) || "copy", spec, this.shared);
+    });
     const addresses = [
       ...inputs.map((address, i) =>
         this.offset(address, spec.inputs[i].offset * bytesPer[spec.graph.inputs[i].dtype]),
@@ -217,7 +226,18 @@ const viewNames = new Set(["reshape", "transpose", "slice", "flip", "broadcastTo
 
 /** Whether a primitive of one output has code, as opposed to being left to the host. */
 export const hasCode = ({ name, elementwise }: Primitive): boolean =>
-  elementwise || reductionNames.has(name) || viewNames.has(name) || name === "concatenate" || name === "pad";
+  elementwise || reductionNames.has(name) || viewNames.has(name) || compiledNames.has(name);
+
+const compiledNames = new Set([
+  "concatenate",
+  "pad",
+  "gather",
+  "scatterAdd",
+  "cumsum",
+  "argmax",
+  "argmin",
+  "logSumExp",
+]);
 
 /** One graph: its values by variable, and where they lie. */
 class GraphCode {
@@ -353,6 +373,15 @@ class GraphCode {
       case "pad":
         if (hasNegative(node.params as PadParams)) break;
         this.pad(inputs[0], this.written(variable), node.params as PadParams);
+        return;
+      case "gather":
+      case "scatterAdd":
+        this.indexed(node, inputs);
+        return;
+      case "cumsum":
+      case "argmax":
+      case "argmin":
+        this.alongAxis(node, inputs[0]);
         return;
       case "switchCase":
         this.switchCase(node, inputs);
@@ -510,6 +539,62 @@ class GraphCode {
   private pad(input: Slot, { aval, address }: Slot, { low, interior }: PadParams): void {
     this.f.fill(address as Expr, i32.const(0), i32.const(aval.bytes));
     this.lower.write(input, address as Expr, paddedLayout(input.aval.shape, aval.shape, low, interior));
+  }
+
+  /** What is outside of the range is left to the host, which says so. */
+  private indexed(node: GraphNode, inputs: readonly Slot[]): void {
+    const { f, lower, shared } = this;
+    const { module } = shared;
+    const [variable] = node.outputs;
+    const params = node.params as Axis;
+    const [x, indices, updates] = inputs;
+    const at = lower.ordered(indices);
+    const outside = lower.emitted(`outside ${indices.aval.size} ${x.aval.shape[params.axis]}`, () =>
+      emitIndexCheck(module, indices.aval.size, x.aval.shape[params.axis]),
+    );
+    f.if(callOf(outside, at), () =>
+      shared.arena.within(() =>
+        this.byHost(
+          node,
+          inputs.map((slot) => ({ ...slot })),
+        ),
+      ),
+    );
+    const target = this.place(variable);
+    const key = `${node.primitive.name} ${x.aval} ${indices.aval} ${params.axis}`;
+    if (updates === undefined) {
+      const source = lower.ordered(x);
+      f.call(
+        lower.emitted(key, () => emitGather(module, x.aval, indices.aval, params)),
+        source,
+        at,
+        target,
+      );
+    } else {
+      const added = lower.ordered(updates);
+      lower.write(x, target);
+      f.call(
+        lower.emitted(key, () => emitScatterAdd(module, x.aval, indices.aval, params)),
+        target,
+        at,
+        added,
+      );
+    }
+    this.written(variable);
+  }
+
+  private alongAxis(node: GraphNode, input: Slot): void {
+    const { f, lower, shared } = this;
+    const { primitive, params, outputs } = node;
+    const { name } = primitive;
+    const emitted = lower.emitted(`${name} ${input.aval} ${JSON.stringify(params)}`, () =>
+      name === "cumsum"
+        ? emitCumsum(shared.module, input.aval, params as CumulativeParams)
+        : emitArgExtremum(shared.module, input.aval, params as Axis, name === "argmax"),
+    );
+    const source = lower.ordered(input);
+    f.call(emitted, source, this.place(outputs[0]));
+    this.written(outputs[0]);
   }
 
   private switchCase(node: GraphNode, [index, ...operands]: readonly Slot[]): void {

@@ -93,7 +93,7 @@ class WasmProgram implements Program {
       base,
       hostNode,
       hostNodes: this.hostNodes,
-      clusters: new Map(),
+      functions: new Map(),
       mathematics: context.mathematics(module),
       host: {
         callee: element,
