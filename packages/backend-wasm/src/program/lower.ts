@@ -3,6 +3,7 @@ import {
   type Aval,
   type Axis,
   type CumulativeParams,
+  type DotParams,
   type Backend,
   type CallParams,
   type Graph,
@@ -14,6 +15,7 @@ import {
   type Shape,
   type SwitchParams,
   type Variable,
+  avalOf,
   fused,
   memoryPlan,
   optimize,
@@ -23,10 +25,12 @@ import {
 } from "@cotangent/core";
 import { type Expr, type FunctionBuilder, type FunctionRef, type Local, callOf, i32 } from "../emit/index.ts";
 import { type ClusterSpec, type Shared, emitCluster, reductionNames } from "./cluster.ts";
+import { mergeableOrder, productOf } from "./contraction.ts";
 import { keepIn } from "./elementwise.ts";
 import { expanded } from "./expansion.ts";
 import { emitArgExtremum, emitCumsum, emitGather, emitIndexCheck, emitScatterAdd } from "./indexing.ts";
 import { type Layout, contiguous, isContiguous, layoutsOf } from "./layout.ts";
+import { emitProduct } from "./product.ts";
 import { bytesPer, impossible, literal, loadScalar, registerType, storeScalar } from "./registers.ts";
 import { type Slot, inMemory, inRegisters, isTiny } from "./slot.ts";
 import { hasNegative, isTinyNode, paddedLayout, placesOf, tinyNode } from "./tiny.ts";
@@ -237,6 +241,7 @@ const compiledNames = new Set([
   "argmax",
   "argmin",
   "logSumExp",
+  "dotGeneral",
 ]);
 
 /** One graph: its values by variable, and where they lie. */
@@ -373,6 +378,9 @@ class GraphCode {
       case "pad":
         if (hasNegative(node.params as PadParams)) break;
         this.pad(inputs[0], this.written(variable), node.params as PadParams);
+        return;
+      case "dotGeneral":
+        this.contraction(node, inputs);
         return;
       case "gather":
       case "scatterAdd":
@@ -539,6 +547,50 @@ class GraphCode {
   private pad(input: Slot, { aval, address }: Slot, { low, interior }: PadParams): void {
     this.f.fill(address as Expr, i32.const(0), i32.const(aval.bytes));
     this.lower.write(input, address as Expr, paddedLayout(input.aval.shape, aval.shape, low, interior));
+  }
+
+  private contraction(node: GraphNode, [x, y]: readonly Slot[]): void {
+    const { lower, shared } = this;
+    const params = node.params as DotParams;
+    const [variable] = node.outputs;
+    const { dtype } = x.aval;
+    let operands = [x, y];
+    let spec = productOf(dtype, x.layout, y.layout, params);
+    if (spec === undefined) {
+      const { contractX, contractY, batchX, batchY } = params;
+      operands = [this.permuted(x, batchX, contractX), this.permuted(y, batchY, contractY)];
+      const at = (from: number, count: number): number[] => Array.from({ length: count }, (_, i) => from + i);
+      spec = productOf(dtype, operands[0].layout, operands[1].layout, {
+        batchX: at(0, batchX.length),
+        batchY: at(0, batchY.length),
+        contractX: at(x.aval.rank - contractX.length, contractX.length),
+        contractY: at(y.aval.rank - contractY.length, contractY.length),
+      });
+    }
+    const product = spec ?? impossible("a contraction in order is no product of matrices");
+    const addresses = operands.map((slot) =>
+      lower.offset(lower.address(slot), slot.layout.offset * bytesPer[dtype]),
+    );
+    const emitted = lower.emitted(JSON.stringify(product), () => emitProduct(shared.module, product));
+    this.f.call(emitted, ...addresses, this.place(variable));
+    this.written(variable);
+  }
+
+  /** A copy with the axes in the order batch, free, contracted. */
+  private permuted(slot: Slot, batch: readonly number[], contract: readonly number[]): Slot {
+    const { lower, shared } = this;
+    const { aval, layout } = slot;
+    const order = mergeableOrder(aval.rank, batch, contract);
+    const shape = order.map((axis) => aval.shape[axis]);
+    const permuted = avalOf(shape, aval.dtype);
+    const address = i32.add(shared.base, i32.const(shared.arena.reserve(aval.bytes)));
+    const view = inMemory(permuted, lower.address(slot), {
+      shape,
+      strides: order.map((axis) => layout.strides[axis]),
+      offset: layout.offset,
+    });
+    lower.write(view, address);
+    return inMemory(permuted, address);
   }
 
   /** What is outside of the range is left to the host, which says so. */
