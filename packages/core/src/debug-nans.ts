@@ -1,7 +1,7 @@
 /** Finding where the first NaN or infinity comes from. */
 import { observe } from "./bind.ts";
 import { CotangentError, currentUserFrame } from "./errors.ts";
-import { followOrigins, originNow } from "./graph/origin.ts";
+import { originNow, withExactLines } from "./graph/origin.ts";
 import type { Params } from "./primitive.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -16,7 +16,8 @@ export interface DebugNansOptions {
 /**
  * The same function, run under watch: the first operation that makes a NaN or an infinity of finite numbers throws, with
  * its primitive, inputs and params and the user's line, and whether it was on the way forward or back. Every result is
- * read, so it is slow; jitted functions are watched node by node. A number that is not finite to begin with is the
+ * read, so it is slow; jitted functions are watched node by node. (Loops and branches in one that was traced before may go
+ * by the lines of a function of the same structure.) A number that is not finite to begin with is the
  * caller's, and is not reported; what is made of it is not either.
  *
  * @throws NonFiniteError at the first such operation.
@@ -32,7 +33,7 @@ export function debugNans<A extends readonly unknown[], R>(
   const isBad = (x: number): boolean => x !== x || (infinities && (x === Infinity || x === -Infinity));
   const find = (tensor: Tensor): number => (tensor.aval.floating ? tensor.dataSync().findIndex(isBad) : -1);
   return (...args) =>
-    followOrigins(() =>
+    withExactLines(() =>
       observe(
         ({ name }, inputs, outputs, params) => {
           for (const output of outputs) {

@@ -6,6 +6,7 @@ import { StagingError, TreeError, fail } from "./errors.ts";
 import { evaluateGraph } from "./graph/evaluate.ts";
 import type { Graph } from "./graph/graph.ts";
 import { intern } from "./graph/hash.ts";
+import { areLinesExact } from "./graph/origin.ts";
 import { type Recorded, recordGraph } from "./graph/stage.ts";
 import { call } from "./primitives/call.ts";
 import { type LiftableArguments, leaves, mapTree, treeStructure } from "./tree.ts";
@@ -35,6 +36,11 @@ export type Jitted<A extends readonly unknown[], R> = ((...args: LiftableArgumen
   /** The graph for these arguments, traced now if need be. */
   readonly graph: (...args: LiftableArguments<A>) => Graph;
 };
+
+/** A traced function. Its graph has its own lines; the one that is run may be that of another function. */
+interface Program extends Recorded {
+  readonly shared: Graph;
+}
 
 interface Arguments {
   readonly key: string;
@@ -83,7 +89,7 @@ export function jit<A extends readonly unknown[], R>(
   options: JitOptions = {},
 ): Jitted<A, R> {
   const statics = new Set(options.static);
-  const programs = new Map<string, Recorded>();
+  const programs = new Map<string, Program>();
   const compiled = new Set<Graph>();
   const stats = { calls: 0, traces: 0, tracingTime: 0 };
 
@@ -106,7 +112,7 @@ export function jit<A extends readonly unknown[], R>(
     return { key: `${backend.name} ${key.join(" ")} ${avals.join(" ")}`, inputs, avals, backend };
   };
 
-  const program = (args: readonly unknown[], { key, avals, backend }: Arguments): Recorded => {
+  const program = (args: readonly unknown[], { key, avals, backend }: Arguments): Program => {
     const known = programs.get(key);
     if (known !== undefined) return known;
     const start = performance.now();
@@ -116,10 +122,10 @@ export function jit<A extends readonly unknown[], R>(
       return f(...(own as unknown as A));
     };
     const found = recordGraph("jit", traced, avals, backend);
-    const recorded = { ...found, graph: intern(found.graph) };
+    const recorded = { ...found, shared: intern(found.graph) };
     stats.traces++;
     stats.tracingTime += performance.now() - start;
-    compiled.add(recorded.graph);
+    compiled.add(recorded.shared);
     // A graph that uses values of an outer transformation holds for this call alone: those have other values next time.
     if (recorded.captured.length === 0) programs.set(key, recorded);
     return recorded;
@@ -127,7 +133,8 @@ export function jit<A extends readonly unknown[], R>(
 
   const jitted = (...args: unknown[]): unknown => {
     const found = flatten(args);
-    const { graph, captured, tree } = program(args, found);
+    const { graph: own, shared, captured, tree } = program(args, found);
+    const graph = areLinesExact() ? own : shared;
     stats.calls++;
     const inputs = [...found.inputs, ...captured];
     const outputs =

@@ -60,6 +60,21 @@ export class Origin {
 let followers = 0;
 let current: Origin | null = null;
 
+let exactReaders = 0;
+
+/** Runs `body`, which will name lines: graphs of other lines may not stand in for those that are traced in it. */
+export function withExactLines<T>(body: () => T): T {
+  exactReaders++;
+  try {
+    return followOrigins(body);
+  } finally {
+    exactReaders--;
+  }
+}
+
+/** Whether lines are to be those of the very function that is run. */
+export const areLinesExact = (): boolean => exactReaders > 0;
+
 /** Runs `body` while origins are recorded: a stack capture per operation. */
 export function followOrigins<T>(body: () => T): T {
   followers++;
