@@ -64,6 +64,7 @@ export class WasmBackend implements Backend {
       heap: this.heap,
       mathematics,
       scalarKernel,
+      hostKernels: jsBackend.kernels,
     });
   }
 

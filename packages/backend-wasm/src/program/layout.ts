@@ -78,20 +78,23 @@ export function broadcastStrides({ shape, strides }: Layout, output: Shape): num
 /** The same elements under another shape, where strides can say so. */
 function reshaped(input: Layout, output: Shape): Layout | undefined {
   if (isContiguous(input)) return { ...contiguous(output), offset: input.offset };
-  // Groups of axes of both shapes with the same number of elements; within one, the input must be contiguous.
+  // Strides of axes of size 1 mean nothing. Groups of axes of both shapes have the same number of elements; within one, the
+  // input must be contiguous.
+  const axes = input.shape.map((_, axis) => axis).filter((axis) => input.shape[axis] !== 1);
+  const sizes = axes.map((axis) => input.shape[axis]);
+  const steps = axes.map((axis) => input.strides[axis]);
   const strides = new Array<number>(output.length).fill(0);
   let [i, j] = [0, 0];
-  while (i < input.shape.length || j < output.length) {
-    let [from, to] = [input.shape[i++] ?? 1, output[j++] ?? 1];
-    const [firstIn, firstOut] = [i - 1, j - 1];
+  while (i < sizes.length) {
+    const [firstIn, firstOut] = [i, j];
+    let [from, to] = [sizes[i++], output[j++]];
     while (from !== to) {
-      if (from < to) from *= input.shape[i++];
+      if (from < to) from *= sizes[i++];
       else to *= output[j++];
     }
-    for (let axis = firstIn; axis < Math.min(i, input.shape.length) - 1; axis++)
-      if (input.strides[axis] !== input.strides[axis + 1] * input.shape[axis + 1]) return undefined;
-    let stride = input.strides[Math.min(i, input.shape.length) - 1] ?? 0;
-    for (let axis = Math.min(j, output.length) - 1; axis >= firstOut; axis--) {
+    for (let k = firstIn; k < i - 1; k++) if (steps[k] !== steps[k + 1] * sizes[k + 1]) return undefined;
+    let stride = steps[i - 1];
+    for (let axis = j - 1; axis >= firstOut; axis--) {
       strides[axis] = stride;
       stride *= output[axis];
     }
@@ -108,9 +111,13 @@ export interface Layouts {
 
 /**
  * The layouts of all variables of a graph whose inputs and constants are contiguous. A node whose result can be a view is
- * one, unless something that uses it must have its elements in order.
+ * one, unless something that uses it must have its elements in order, or the result is made in registers.
  */
-export function layoutsOf(graph: Graph, readsViews: (node: GraphNode, input: number) => boolean): Layouts {
+export function layoutsOf(
+  graph: Graph,
+  readsViews: (node: GraphNode, input: number) => boolean,
+  isInRegisters: (node: GraphNode) => boolean,
+): Layouts {
   const needsOrder = new Uint8Array(graph.avals.length);
   for (const node of graph.nodes)
     node.inputs.forEach((variable, i) => {
@@ -120,7 +127,7 @@ export function layoutsOf(graph: Graph, readsViews: (node: GraphNode, input: num
   const isView = graph.avals.map(() => false);
   for (const node of graph.nodes) {
     const [variable]: readonly Variable[] = node.outputs;
-    if (sizeOf(graph.avals[variable].shape) === 0) continue;
+    if (sizeOf(graph.avals[variable].shape) === 0 || isInRegisters(node)) continue;
     const view = viewOf(node, of[node.inputs[0]], graph.avals[variable].shape);
     if (view === undefined || (needsOrder[variable] === 1 && !isContiguous(view))) continue;
     of[variable] = view;

@@ -280,7 +280,7 @@ class GraphCode {
     );
     this.targets = targets;
     this.slots = inputs.map((slot) => ({ ...slot }));
-    const { of, isView } = layoutsOf(graph, readsAnyLayout);
+    const { of, isView } = layoutsOf(graph, readsAnyLayout, (node) => isTinyNode(graph, node));
     inputs.forEach((slot, i) => {
       if (!isContiguous(slot.layout) && slot.registers === undefined)
         impossible(`input ${i} of a graph is not in order`);
@@ -495,7 +495,11 @@ class GraphCode {
     const { lower } = this;
     const [variable] = node.outputs;
     const target = this.written(variable);
-    const view = layoutsOf(singleNode(this.graph, node), () => true);
+    const view = layoutsOf(
+      singleNode(this.graph, node),
+      () => true,
+      () => false,
+    );
     if (isContiguous(input.layout) && view.isView[1]) {
       lower.write(
         inMemory(target.aval, lower.address(input), {

@@ -4,6 +4,7 @@ import {
   type Backend,
   type Buffer,
   type Graph,
+  type Kernel,
   type Program,
   Tensor,
   type TypedArray,
@@ -34,6 +35,8 @@ export interface ProgramContext {
   readonly heap: Heap;
   readonly mathematics: (module: ModuleBuilder) => Mathematics;
   readonly scalarKernel: ScalarKernel;
+  /** Kernels for nodes that have no code. */
+  readonly hostKernels: ReadonlyMap<string, Kernel>;
 }
 
 type ElementFunction = (x: number, y: number, z: number) => number;
@@ -221,7 +224,7 @@ class WasmProgram implements Program {
   /** A node that has no code: its kernel on views of the memory, and its results copied to where they belong. */
   private runHostNode(number: number, frame: number): void {
     const { node, inputs, outputs } = this.hostNodes[number];
-    const { heap, backend } = this.context;
+    const { heap, backend, hostKernels } = this.context;
     const addresses = heap.view("int32", frame, inputs.length + outputs.length);
     tidy(() => {
       const values: Tensor[] = [];
@@ -229,7 +232,11 @@ class WasmProgram implements Program {
         const view = heap.view(aval.dtype, addresses[i] >>> 0, aval.size);
         values.push(new Tensor(aval, backend, aval.rank === 0 ? view[0] : view.slice()));
       });
-      const found = bindNode({ ...node, inputs: values.map((_, i) => i) }, values);
+      const kernel = hostKernels.get(node.primitive.name);
+      const found =
+        kernel === undefined
+          ? bindNode({ ...node, inputs: values.map((_, i) => i) }, values)
+          : [new Tensor(outputs[0], backend, kernel(values, outputs[0], node.params))];
       found.forEach((value, i) => {
         const { aval } = value;
         if (aval.size === 0) return;

@@ -1,0 +1,206 @@
+/** Compiled programs: the heap they share, what they copy and what not, rearrangements without copies, and what they refuse. */
+import { Heap } from "@cotangent/backend-wasm";
+import {
+  type Tensor,
+  type TypedArray,
+  type Value,
+  arange,
+  concatenate,
+  evaluateGraph,
+  grad,
+  jit,
+  jsBackend,
+  scan,
+  stage,
+  tensor,
+  tidy,
+  wasmBackend,
+  withBackend,
+  zeros,
+} from "cotangent";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+
+const seed = Number(process.env["COTANGENT_SEED"] ?? 20261);
+const onWasm = <T>(body: () => T): T => withBackend(wasmBackend, body);
+
+describe("the heap", () => {
+  test(`blocks never overlap, keep what is written to them, and are all one again in the end (seed ${seed})`, () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(200_000), fc.boolean(), fc.nat())), (steps) => {
+        const heap = new Heap();
+        const alive: { address: number; bytes: number; mark: number }[] = [];
+        const check = ({ address, bytes, mark }: (typeof alive)[number]): void => {
+          const view = heap.view("bool", address, bytes);
+          expect([view[0], view[bytes - 1]]).toEqual([mark, mark]);
+        };
+        steps.forEach(([size, isFreed, which], i) => {
+          if (isFreed && alive.length > 0) {
+            const [block] = alive.splice(which % alive.length, 1);
+            check(block);
+            heap.free(block.address);
+            return;
+          }
+          const bytes = size + 1;
+          const address = heap.allocate(bytes);
+          expect(address % 64).toBe(0);
+          heap.view("bool", address, bytes).fill(i % 251);
+          alive.push({ address, bytes, mark: i % 251 });
+        });
+        for (const block of alive) check(block);
+        for (const { address } of alive) heap.free(address);
+        expect(heap.used).toBe(0);
+        // All of it is one free block: it can be had as one without growing.
+        const { byteLength } = heap.memory.buffer;
+        heap.allocate(byteLength - 64);
+        expect(heap.memory.buffer.byteLength).toBe(byteLength);
+      }),
+      { seed, numRuns: 60 },
+    );
+  });
+
+  test("what does not fit into 4 GiB is refused with the figures", () => {
+    const heap = new Heap();
+    heap.allocate(1000);
+    expect(() => heap.allocate(2 ** 32)).toThrow(
+      /wasm: 4294967296 bytes asked for, but of the 4 GiB that WebAssembly can address 1024 bytes are in use/,
+    );
+    expect(() => heap.free(12)).toThrow(/no block begins at address 12/);
+  });
+
+  test("tensors stay where they are when it grows", () => {
+    onWasm(() => {
+      const x = arange(1000);
+      const before = wasmBackend.heap.memory.buffer.byteLength;
+      using large = zeros([before / 8]);
+      expect(wasmBackend.heap.memory.buffer.byteLength).toBeGreaterThan(before);
+      expect(large.size).toBe(before / 8);
+      expect(x.sum().item()).toBe(499_500);
+    });
+  });
+});
+
+describe("memory", () => {
+  const isShared = (x: Value): boolean => wasmBackend.heap.owns((x as Tensor).buffer as TypedArray);
+
+  test("large tensors lie in the heap, whoever made them, and programs take and give them without a copy", () => {
+    onWasm(() => {
+      const given = arange(5000);
+      const eager = given.add(1);
+      const jitted = jit((x: Value) => x.mul(2))(eager);
+      expect([given, eager, jitted].map(isShared)).toEqual([true, true, true]);
+      // Written behind the program's back, to tell a view from a copy.
+      const view = (given as Tensor).buffer as Float64Array;
+      const f = jit((x: Value) => x.at(0).mul(1));
+      f(given);
+      view[0] = 42;
+      expect(f(given).item()).toBe(42);
+      expect(isShared(tensor([1, 2, 3]))).toBe(false);
+    });
+  });
+
+  test.each([
+    ["elementwise", (x: Value) => x.sin().mul(x)],
+    ["a gradient", grad((x: Value) => x.sin().mul(x).sum())],
+    [
+      "a loop over large values",
+      (x: Value) => scan((c: Value, _: Value) => [c.mul(0.5).add(x), c.sum()], x, zeros([20]))[0],
+    ],
+  ] as const)("a run of %s leaves the heap as it was, but for its results", (_, f) => {
+    onWasm(() => {
+      const x = arange(3000);
+      const run = jit(f);
+      tidy(() => void run(x));
+      const before = wasmBackend.heap.used;
+      const result = run(x) as Tensor;
+      expect(wasmBackend.heap.used - before).toBe(Math.ceil(result.aval.bytes / 64) * 64);
+      result.dispose();
+      expect(wasmBackend.heap.used).toBe(before);
+    });
+  });
+
+  test("a run that fails leaves the heap as it was", () => {
+    onWasm(() => {
+      const x = arange(3000);
+      const f = jit((x: Value, i: Value) => x.take(i).add(x));
+      const index = (last: number): Value => arange(0, 3000, 1, { dtype: "int32" }).minimum(last);
+      tidy(() => void f(x, index(2999)));
+      const wrong = index(2999).add(1);
+      const before = wasmBackend.heap.used;
+      expect(() => f(x, wrong)).toThrow(/gather: index 3000 is outside \[0, 3000\)/);
+      expect(wasmBackend.heap.used).toBe(before);
+    });
+  });
+});
+
+/** A value of any rank, rearranged again and again. */
+const rearrangements = fc.array(fc.tuple(fc.nat(5), fc.nat(), fc.nat()), { minLength: 1, maxLength: 6 });
+
+function rearranged(x: Value, steps: readonly (readonly [number, number, number])[]): Value {
+  return steps.reduce((value, [kind, a, b]) => {
+    const { rank, shape } = value;
+    if (rank === 0) return value.reshape([1]);
+    const axis = a % rank;
+    switch (kind) {
+      case 0:
+        return value.transpose([...Array(rank).keys()].map((i) => (i + 1 + a) % rank));
+      case 1:
+        return value.flip(axis);
+      case 2: {
+        const begin = shape.map((_, i) => (i === axis ? b % shape[i] : 0));
+        return value.slice(begin, [...shape]);
+      }
+      case 3:
+        return value.reshape([value.size]);
+      case 4:
+        return value.size < 2000 ? value.reshape([1, ...shape]).broadcastTo([2, ...shape]) : value;
+      default:
+        return value.size < 2000 ? concatenate([value, value.neg()], axis) : value;
+    }
+  }, x);
+}
+
+test(`rearrangements are read where they lie (seed ${seed})`, () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 1, max: 7 }), { minLength: 1, maxLength: 4 }),
+      rearrangements,
+      rearrangements,
+      fc.constantFrom("float64" as const, "float32" as const, "int32" as const),
+      (shape, first, second, dtype) => {
+        const size = shape.reduce((p, n) => p * n, 1);
+        const f = (x: Value): Value[] => {
+          const y = rearranged(x, first);
+          return [y, y.mul(y), rearranged(y.add(1), second), y.sum(), y.max()];
+        };
+        const run = (backend: typeof wasmBackend | typeof jsBackend): unknown =>
+          withBackend(backend, () => {
+            const x = arange(0, size, 1, { dtype }).reshape(shape);
+            return evaluateGraph(stage((v: Value) => f(v))(x), [x]).map((value) => value.toArray());
+          });
+        expect(run(wasmBackend)).toEqual(run(jsBackend));
+      },
+    ),
+    { seed, numRuns: 300 },
+  );
+});
+
+test("a value of each dtype passes through a program unchanged, special values included", () => {
+  const numbers = [NaN, Infinity, -Infinity, 0, -0, 5e-324, 1e-40, 1.5, -2.25];
+  const long = Array.from({ length: 100 }, (_, i) => numbers[i % numbers.length]);
+  onWasm(() => {
+    for (const data of [numbers, long]) {
+      for (const dtype of ["float64", "float32"] as const) {
+        const x = tensor(data, { dtype });
+        expect(jit((v: Value) => v.neg().neg().add(v.sign().mul(0)))(x).dataSync()).toEqual(
+          withBackend(jsBackend, () => {
+            const y = tensor(data, { dtype });
+            return y.neg().neg().add(y.sign().mul(0)).dataSync();
+          }),
+        );
+      }
+      const flags = tensor(data.map((x) => x > 0));
+      expect(jit((v: Value) => v.not().not())(flags).dataSync()).toEqual(flags.dataSync());
+    }
+  });
+});
