@@ -13,7 +13,7 @@ import {
 } from "@cotangent/verify";
 import Table from "cli-table3";
 import { Command, InvalidArgumentError } from "commander";
-import { type FloatDType, type Primitive, jsBackend } from "cotangent";
+import { type Backend, type FloatDType, type Primitive, jsBackend, wasmBackend } from "cotangent";
 
 function whole(least: number) {
   return (text: string): number => {
@@ -45,14 +45,16 @@ interface Options {
   readonly primitive: readonly string[];
   readonly law: readonly string[];
   readonly dtype: readonly FloatDType[];
+  readonly backend: readonly string[];
 }
 
 const dtypes: readonly FloatDType[] = ["float64", "float32"];
+const backends: Readonly<Record<string, Backend>> = { js: jsBackend, wasm: wasmBackend };
 const programs = "programs";
 const subjects = [...everyPrimitive().map(({ name }) => name), programs];
 const lawNames = [...laws.map(({ name }) => name), "kinks"];
 const options = new Command("verify")
-  .description("Judges every law on every primitive and on random programs, on the reference backend.")
+  .description("Judges every law on every primitive and on random programs, on backends that run in Node.")
   .option(
     "--seed <n>",
     "the seed of all samples; a run with the same seed is the same run",
@@ -72,6 +74,12 @@ const options = new Command("verify")
   )
   .option("--law <names>", "only these laws, separated by commas", listOf(lawNames), lawNames)
   .option("--dtype <names>", "only these dtypes, separated by commas", listOf(dtypes), dtypes)
+  .option(
+    "--backend <names>",
+    `these backends, separated by commas: ${Object.keys(backends).join(", ")}`,
+    listOf(Object.keys(backends)),
+    ["js"],
+  )
   .configureHelp({ showGlobalOptions: false })
   .parse()
   .opts<Options>();
@@ -118,16 +126,18 @@ async function cell(subject: string, law: string, setting: Setting): Promise<str
   }
   if (report.failure === undefined) return report.judged === 0 ? "-" : String(report.judged);
   const sample = /path: "(\d+)"/.exec(report.failure)?.[1];
-  const again = ` --primitive ${subject} --law "${law}" --dtype ${setting.dtype} --seed ${seed}`;
+  const again = ` --primitive ${subject} --law "${law}" --dtype ${setting.dtype} --backend ${setting.backend.name} --seed ${seed}`;
   failures.push(`${report.failure}\npnpm verify${again}${sample === undefined ? "" : ` --path ${sample}`}`);
   return "FAILS";
 }
 
 console.log(`seed ${options.seed}; the figures are samples judged, - where a law says nothing`);
-for (const dtype of options.dtype) {
-  const setting: Setting = { backend: jsBackend, dtype, reference: jsBackend };
+const settings = options.backend.flatMap((name) =>
+  options.dtype.map((dtype): Setting => ({ backend: backends[name], dtype, reference: jsBackend })),
+);
+for (const setting of settings) {
   const table = new Table({
-    head: [`${jsBackend.name} ${dtype}`, ...options.law],
+    head: [`${setting.backend.name} ${setting.dtype}`, ...options.law],
     style: { head: [], border: [], compact: true },
     colAligns: ["left", ...options.law.map(() => "right" as const)],
   });
