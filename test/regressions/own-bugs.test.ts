@@ -1,5 +1,16 @@
 /** Wrong derivatives that the verification suite found in Cotangent itself, each once more by hand. */
-import { type Value, derivative, grad, hvp, tensor } from "cotangent";
+import {
+  type Value,
+  backends,
+  checkpoint,
+  derivative,
+  grad,
+  hvp,
+  jit,
+  scan,
+  tensor,
+  withBackend,
+} from "cotangent";
 import { expect, test } from "vitest";
 
 const compositions = [
@@ -32,3 +43,32 @@ test("tanh and sigmoid: second derivatives in the tails do not underflow in reve
     }
   }
 });
+
+test.each(backends().map(({ name }) => name))(
+  "scan on %s: rows that are written out for one loop are not where they were for the next",
+  (name) =>
+    withBackend(name, () => {
+      const xs = tensor([2, 3, 4]);
+      const f = (v: Value): Value => {
+        const sums = scan((c: Value, x: Value) => [c.mul(x), c.sum()], v, xs)[1];
+        return scan((c: Value, [x, s]: Value[]) => [c, x.mul(100).add(s)], v, [xs, sums.mul(2)], {
+          reverse: true,
+        })[1];
+      };
+      const v = tensor([1, 2]);
+      expect(f(v).toArray()).toEqual([206, 312, 436]);
+      expect(jit(f)(v).toArray()).toEqual([206, 312, 436]);
+      // The same of a call, whose memory is given back when it has returned.
+      const g = (u: Value): Value => {
+        const [rows, last] = checkpoint((a: Value) => {
+          const t = a.add(1);
+          return [t, scan((c: Value, x: Value) => [c.mul(x), null], a, t)[0]];
+        })(u);
+        const others = u.mul(2).add(last);
+        return scan((c: Value, [x, y]: Value[]) => [c.mul(x).add(y), null], u, [others, rows])[0];
+      };
+      // rows = (2, 3), last = 6 u, others = (8, 16): (8 u + 2) 16 + 3.
+      expect(jit(g)(v).toArray()).toEqual(g(v).toArray());
+      expect(g(v).toArray()).toEqual([163, 291]);
+    }),
+);

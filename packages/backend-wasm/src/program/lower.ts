@@ -446,10 +446,12 @@ class GraphCode {
     }
     const given = inputs.map((slot) => ordered(lower, slot));
     const targets = node.outputs.map((variable) => this.places[variable]);
-    // What stays in registers outlives the memory of the call.
+    // What stays in registers outlives the memory of the call, to which it may have been written too.
     shared.arena.within(() => {
       lower.graph(graph, given, targets).forEach((slot, i) => {
-        slots[node.outputs[i]] = slot;
+        const { aval, registers } = slot;
+        const isLeft = targets[i] === undefined && registers !== undefined;
+        slots[node.outputs[i]] = isLeft ? inRegisters(aval, registers) : slot;
       });
     });
   }
@@ -715,7 +717,8 @@ class GraphCode {
         .map((slot) => new Carry(f, lower, shared, slot));
       const rows = inputs.slice(constants + carries).map((slot, i) => {
         const bytes = slot.aval.bytes / Math.max(1, length);
-        const start = ordered(lower, slot);
+        // A copy: where it is written to memory for this loop, it does not lie after it.
+        const start = ordered(lower, { ...slot });
         const pointer = f.let(lower.offset(lower.ordered(start), reverse ? bytes * (length - 1) : 0));
         return { pointer, bytes, aval: body.inputs[constants + carries + i] };
       });
