@@ -23,6 +23,7 @@ import { Heap } from "./heap.ts";
 import { mathematics } from "./math/index.ts";
 import { compile, smallBytes } from "./program/program.ts";
 import { hasCode } from "./program/lower.ts";
+import { Pool } from "./threads/pool.ts";
 import type { ScalarKernel } from "./program/program.ts";
 
 interface Owned {
@@ -55,6 +56,7 @@ export class WasmBackend implements Backend {
   readonly kernels: Map<string, Kernel> = eagerKernels((graph) => this.compile(graph), hasCode);
   readonly multipleKernels: Map<string, MultipleKernel> = new KernelsOver(jsBackend.multipleKernels);
   readonly heap: Heap = new Heap();
+  readonly pool: Pool = new Pool(this.heap);
   #buffers = 0;
   #bytes = 0;
 
@@ -62,6 +64,7 @@ export class WasmBackend implements Backend {
     return compile(graph, {
       backend: this,
       heap: this.heap,
+      pool: this.pool,
       mathematics,
       scalarKernel,
       hostKernels: jsBackend.kernels,
@@ -130,4 +133,18 @@ export function isWasmSupported(): boolean {
   } catch {
     return false;
   }
+}
+
+/**
+ * Has the kernels of large values run on so many threads, this one among them; 1 to begin with. Results do not depend on
+ * the number. Workers do not keep a process alive. In a browser they need a page that is cross-origin isolated; where none
+ * can be started, a warning says so and everything goes on with those there are.
+ *
+ * @returns how many threads there are now.
+ * @throws BackendError for anything but a whole number from 1 to 64.
+ * @example `setThreads(navigator.hardwareConcurrency)`
+ */
+export function setThreads(count: number): number {
+  wasmBackend.pool.setThreads(count);
+  return wasmBackend.pool.threads;
 }

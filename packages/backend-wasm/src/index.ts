@@ -1,2 +1,2 @@
-export { WasmBackend, isWasmSupported, wasmBackend } from "./backend.ts";
+export { WasmBackend, isWasmSupported, setThreads, wasmBackend } from "./backend.ts";
 export { Heap } from "./heap.ts";

@@ -202,7 +202,8 @@ export class ModuleBuilder {
   private readonly signatureBytes: Bytes[] = [];
   private readonly imports: { readonly ref: FunctionRef; readonly type: number }[] = [];
   private readonly functions: FunctionBuilder[] = [];
-  private readonly exported = new Set<FunctionBuilder>();
+  private readonly exported = new Map<string, FunctionBuilder>();
+  private readonly constants = new Map<string, { readonly value: Expr; readonly get: Expr }>();
 
   private signature({ params, results }: Signature): number {
     const key = `${params.join()}>${results.join()}`;
@@ -233,8 +234,24 @@ export class ModuleBuilder {
     return built;
   }
 
-  export(built: FunctionBuilder): void {
-    this.exported.add(built);
+  export(built: FunctionBuilder, name: string = built.name): void {
+    this.exported.set(name, built);
+  }
+
+  /**
+   * A constant that the module keeps in a variable. Engines compute a vector constant anew wherever it stands, from the
+   * bytes within the code, which takes several instructions; of a variable it is one load.
+   */
+  constant(value: Expr): Expr {
+    const bytes = new Bytes();
+    value.write(bytes);
+    const key = bytes.view().join();
+    let found = this.constants.get(key);
+    if (found === undefined) {
+      found = { value, get: new Expr(value.type, 0x23, [], [this.constants.size]) };
+      this.constants.set(key, found);
+    }
+    return found.get;
   }
 
   /** The module's bytes; its memory is the import `host.memory`. */
@@ -266,8 +283,17 @@ export class ModuleBuilder {
     section(out, 3, types.length, (body) => {
       for (const type of types) body.unsigned(type);
     });
+    if (this.constants.size > 0)
+      section(out, 6, this.constants.size, (body) => {
+        for (const { value } of this.constants.values()) {
+          body.byte(typeCodes[value.type]);
+          body.byte(1); // Mutable: of one that is not, engines make a constant in the code again.
+          value.write(body);
+          body.byte(0x0b);
+        }
+      });
     section(out, 7, this.exported.size, (body) => {
-      for (const { name, index } of this.exported) {
+      for (const [name, { index }] of this.exported) {
         body.text(name);
         body.byte(0);
         body.unsigned(index);

@@ -50,9 +50,24 @@ export interface Shared {
 export const reductionNames: ReadonlySet<string> = new Set(["sum", "prod", "reduceMax", "reduceMin"]);
 const isReduction = ({ primitive }: GraphNode): boolean => reductionNames.has(primitive.name);
 
+/** A function, and the parts that it can be run in. */
+export interface Emitted {
+  readonly f: FunctionBuilder;
+  /**
+   * How many equal parts its work has. Where there are several, the last two arguments of the function say which of them it
+   * is to do, from the first one to short of the second; a part gives the same, whoever does the others.
+   */
+  readonly units: number;
+  /** Whether it calls the host, which other threads cannot. */
+  readonly callsHost: boolean;
+}
+
+/** From so many elements on, a cluster can be run in parts. */
+const manyElements = 32_768;
+
 /** The function's arguments are the addresses of the inputs and then those of the outputs. */
-export function emitCluster(name: string, spec: ClusterSpec, shared: Shared): FunctionBuilder {
-  return new ClusterCode(name, spec, shared).f;
+export function emitCluster(name: string, spec: ClusterSpec, shared: Shared): Emitted {
+  return new ClusterCode(name, spec, shared);
 }
 
 /** An input or output as the loops go through it. */
@@ -65,8 +80,10 @@ interface Operand {
   readonly index: number;
 }
 
-class ClusterCode {
+class ClusterCode implements Emitted {
   readonly f: FunctionBuilder;
+  readonly units: number;
+  readonly callsHost: boolean;
   private readonly spec: ClusterSpec;
   private readonly shared: Shared;
   private readonly lanes: 4 | 2;
@@ -82,26 +99,20 @@ class ClusterCode {
     this.spec = spec;
     this.shared = shared;
     this.lanes = lanesFor(graph.avals.map(({ dtype }) => dtype));
-    this.f = shared.module.function(
-      name,
-      [...inputs, ...outputs].map(() => "i32" as const),
-    );
-    inputs.forEach((layout, i) => this.operand(graph.inputs[i].dtype, broadcastStrides(layout, shape)));
-    graph.outputs.forEach((variable, i) => {
-      const strides = this.isReduced(variable)
-        ? keptStrides(outputs[i], shape, axes)
-        : broadcastStrides(outputs[i], shape);
-      this.operand(graph.avals[variable].dtype, strides);
-    });
-    const { kept, vector, reduced } = loopNest(
-      shape,
-      axes,
-      this.operands.map(({ strides }) => strides),
-    );
-    this.vector = vector;
+    const strides = this.stridesOf();
+    const { kept, vector, reduced } = loopNest(shape, axes, strides);
     const reduces = graph.nodes.some(isReduction);
+    const parts = kept.length > 0 ? kept[0].size : reduces ? 1 : Math.floor(vector.size / this.lanes);
+    this.units = sizeOf(shape) < manyElements ? 1 : Math.max(1, parts);
+    const addresses = [...inputs, ...outputs].map(() => "i32" as const);
+    this.f = shared.module.function(name, this.units > 1 ? [...addresses, "i32", "i32"] : addresses);
+    [...graph.inputs, ...graph.outputs.map((variable) => graph.avals[variable])].forEach(({ dtype }, index) =>
+      this.operands.push({ dtype, strides: strides[index], pointer: this.f.args[index], index }),
+    );
+    const hostCalls = shared.host.calls();
+    this.vector = vector;
     this.varies = this.varying(vector.reduced || !reduces ? [vector] : reduced);
-    this.nest(kept, () => {
+    const body = (): void => {
       if (vector.reduced) {
         this.begin();
         this.nest(reduced, () => {
@@ -118,14 +129,22 @@ class ClusterCode {
         });
       } else {
         this.compute(false, this.lanes);
-        this.vectors((active) => this.compute(true, active));
+        this.vectors((active) => this.compute(true, active), kept.length === 0 && this.units > 1);
       }
-    });
+    };
+    this.nest(kept, body, this.units > 1);
+    this.callsHost = shared.host.calls() > hostCalls;
   }
 
-  private operand(dtype: DType, strides: readonly number[]): void {
-    const index = this.operands.length;
-    this.operands.push({ dtype, strides, pointer: this.f.args[index], index });
+  /** How each operand goes through the axes of the shape. */
+  private stridesOf(): (readonly number[])[] {
+    const { graph, shape, axes, inputs, outputs } = this.spec;
+    return [
+      ...inputs.map((layout) => broadcastStrides(layout, shape)),
+      ...graph.outputs.map((variable, i) =>
+        this.isReduced(variable) ? keptStrides(outputs[i], shape, axes) : broadcastStrides(outputs[i], shape),
+      ),
+    ];
   }
 
   private isReduced(variable: Variable): boolean {
@@ -145,15 +164,39 @@ class ClusterCode {
     return found;
   }
 
-  /** Loops over axes, the first outermost, around a body; pointers move on with them, and back at the end. */
-  private nest(axes: readonly LoopAxis[], body: () => void): void {
+  /**
+   * Loops over axes, the first outermost, around a body; pointers move on with them, and back at the end. In parts, the
+   * outermost loop goes from one argument of the function to the other.
+   */
+  private nest(axes: readonly LoopAxis[], body: () => void, isInParts = false): void {
     const [axis, ...rest] = axes;
     if (axis === undefined) {
       body();
       return;
     }
+    if (isInParts) {
+      this.part(axis, 1, () => this.nest(rest, body));
+      return;
+    }
     this.repeat(axis.size, axis, 1, () => this.nest(rest, body));
     this.move(axis, -axis.size);
+  }
+
+  /** Runs a body for each unit that the arguments of the function ask for, a unit being some steps of an axis. */
+  private part(axis: LoopAxis, steps: number, body: () => void): void {
+    const { f, operands } = this;
+    const [begin, end] = f.args.slice(operands.length);
+    for (const { pointer, dtype, index } of operands) {
+      const bytes = axis.strides[index] * steps * bytesPer[dtype];
+      if (bytes !== 0) f.set(pointer, i32.add(pointer.get, i32.mul(begin.get, i32.const(bytes))));
+    }
+    const left = f.let(i32.sub(end.get, begin.get));
+    f.loop((again) => {
+      body();
+      this.move(axis, steps);
+      f.set(left, i32.sub(left.get, i32.const(1)));
+      f.branchIf(again, left.get);
+    });
   }
 
   /** Runs a body so many times, and moves all pointers on by some steps of an axis after each. */
@@ -183,10 +226,16 @@ class ClusterCode {
   }
 
   /** Goes through the vector axis: whole vectors in a loop, the rest with fewer active lanes. */
-  private vectors(body: (active: number) => void): void {
-    const { vector, lanes } = this;
+  private vectors(body: (active: number) => void, isInParts = false): void {
+    const { f, vector, lanes, operands } = this;
     const whole = Math.floor(vector.size / lanes);
     const rest = vector.size % lanes;
+    if (isInParts) {
+      this.part(vector, lanes, () => body(lanes));
+      // The last part has the rest.
+      if (rest > 0) f.if(i32.eq(f.args[operands.length + 1].get, i32.const(whole)), () => body(rest));
+      return;
+    }
     if (whole > 0) this.repeat(whole, vector, lanes, () => body(lanes));
     if (rest > 0) body(rest);
     this.move(vector, -whole * lanes);

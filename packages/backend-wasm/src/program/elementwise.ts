@@ -185,6 +185,8 @@ export interface HostElementwise {
   /** Calls the host with the number under which it knows this primitive at this site, and up to three elements. */
   readonly callee: FunctionRef;
   readonly numberOf: (name: string, site: Site) => number;
+  /** How many such sites there are so far. */
+  readonly calls: () => number;
 }
 
 /** The value of an elementwise primitive. */

@@ -24,7 +24,7 @@ import {
   withoutCalls,
 } from "@cotangent/core";
 import { type Expr, type FunctionBuilder, type FunctionRef, type Local, callOf, i32 } from "../emit/index.ts";
-import { type ClusterSpec, type Shared, emitCluster, reductionNames } from "./cluster.ts";
+import { type ClusterSpec, type Emitted, type Shared, emitCluster, reductionNames } from "./cluster.ts";
 import { mergeableOrder, productOf } from "./contraction.ts";
 import { keepIn } from "./elementwise.ts";
 import { expanded } from "./expansion.ts";
@@ -67,6 +67,14 @@ export interface HostNode {
   readonly outputs: readonly Aval[];
 }
 
+/** A kernel that several threads can share, as it is known at run time. */
+export interface ParallelKernel {
+  readonly f: FunctionBuilder;
+  readonly units: number;
+  /** How many arguments it has, but for the units to be done. */
+  readonly args: number;
+}
+
 export interface Lowering extends Shared {
   readonly main: FunctionBuilder;
   readonly backend: Backend;
@@ -76,8 +84,13 @@ export interface Lowering extends Shared {
   /** Runs a node on the host: its number, and the address of the addresses of its inputs and outputs. */
   readonly hostNode: FunctionRef;
   readonly hostNodes: HostNode[];
+  /** Runs a kernel on several threads: its number, and the address of its arguments. */
+  readonly parallel: FunctionRef;
+  readonly parallelKernels: ParallelKernel[];
+  /** Where it says how many threads there are. */
+  readonly threadsAddress: number;
   /** Functions of the module, by what they are for. */
-  readonly functions: Map<string, FunctionBuilder>;
+  readonly functions: Map<string, Emitted>;
   readonly addressOfConstant: (graph: Graph, index: number) => number;
 }
 
@@ -171,16 +184,40 @@ export class Lowerer {
 
   /** The function with that key, emitted once. */
   emitted(key: string, emit: () => FunctionBuilder): FunctionBuilder {
+    return this.kernel(key, () => ({ f: emit(), units: 1, callsHost: false })).f;
+  }
+
+  /** The kernel with that key, emitted once. */
+  kernel(key: string, emit: () => Emitted): Emitted {
     const { functions } = this.shared;
     let found = functions.get(key);
     if (found === undefined) functions.set(key, (found = emit()));
     return found;
   }
 
+  /** Runs all of a kernel, on the threads that there are. */
+  run({ f, units, callsHost }: Emitted, args: readonly Expr[]): void {
+    const { main, base, arena, parallel, parallelKernels, threadsAddress } = this.shared;
+    const alone = (): void => main.call(f, ...args, ...(units > 1 ? [i32.const(0), i32.const(units)] : []));
+    if (units === 1 || callsHost) {
+      alone();
+      return;
+    }
+    let number = parallelKernels.findIndex((kernel) => kernel.f === f);
+    if (number < 0) number = parallelKernels.push({ f, units, args: args.length }) - 1;
+    const together = (): void =>
+      arena.within(() => {
+        const frame = i32.add(base, i32.const(arena.reserve(4 * args.length)));
+        args.forEach((arg, i) => main.store(i32.store(frame, arg, 4 * i)));
+        main.call(parallel, i32.const(number), frame);
+      });
+    main.if(i32.gt_s(i32.load(i32.const(threadsAddress)), i32.const(1)), together, alone);
+  }
+
   /** Calls the function of a cluster, which is emitted once for all clusters like it. */
   cluster(spec: ClusterSpec, inputs: readonly Expr[], outputs: readonly Expr[]): void {
     if (sizeOf(spec.shape) === 0) impossible("a cluster has no elements");
-    const found = this.emitted(keyOf(spec), () => {
+    const found = this.kernel(keyOf(spec), () => {
       const names = spec.graph.nodes.map(({ primitive }) => primitive.name);
       return emitCluster(names.join("_").slice(0, 60) || "copy", spec, this.shared);
     });
@@ -195,7 +232,7 @@ export class Lowerer {
         ),
       ),
     ];
-    this.f.call(found, ...addresses);
+    this.run(found, addresses);
   }
 }
 
@@ -577,8 +614,8 @@ class GraphCode {
     const addresses = operands.map((slot) =>
       lower.offset(lower.address(slot), slot.layout.offset * bytesPer[dtype]),
     );
-    const emitted = lower.emitted(JSON.stringify(product), () => emitProduct(shared.module, product));
-    this.f.call(emitted, ...addresses, this.place(variable));
+    const emitted = lower.kernel(JSON.stringify(product), () => emitProduct(shared.module, product));
+    lower.run(emitted, [...addresses, this.place(variable)]);
     this.written(variable);
   }
 

@@ -8,6 +8,7 @@ import {
   i32,
   i32x4,
 } from "../emit/index.ts";
+import type { Emitted } from "./cluster.ts";
 import type { ProductSpec } from "./contraction.ts";
 import { bytesPer, lanesFor, loadVector, storeVector } from "./registers.ts";
 
@@ -15,8 +16,11 @@ import { bytesPer, lanesFor, loadVector, storeVector } from "./registers.ts";
 const tileRows = 4;
 const tileVectors = 2;
 
-/** From the addresses of A, B and C. */
-export function emitProduct(module: ModuleBuilder, spec: ProductSpec): FunctionBuilder {
+/** From so many multiplications on, a product can be run in parts. */
+const manyProducts = 262_144;
+
+/** From the addresses of A, B and C; parts are rows of tiles, or the products of a batch. */
+export function emitProduct(module: ModuleBuilder, spec: ProductSpec): Emitted {
   const { batch, rows, columns, dtype, a, b, c } = spec;
   const bytes = bytesPer[dtype];
   const lanes = lanesFor([dtype]);
@@ -27,8 +31,14 @@ export function emitProduct(module: ModuleBuilder, spec: ProductSpec): FunctionB
     if (found === undefined) tiles.set(key, (found = emitTile(module, spec, height, width)));
     return found;
   };
-  const f = module.function("product", ["i32", "i32", "i32"]);
-  const [x, y, z] = f.args;
+  const parts = batch > 1 ? batch : Math.floor(rows / tileRows);
+  const isLarge = batch * rows * columns * spec.depth >= manyProducts;
+  const units = isLarge ? Math.max(1, parts) : 1;
+  const f = module.function(
+    "product",
+    units > 1 ? ["i32", "i32", "i32", "i32", "i32"] : ["i32", "i32", "i32"],
+  );
+  const [x, y, z, begin, end] = f.args;
   const move = (pointer: Local, elements: number): void => {
     if (elements !== 0) f.set(pointer, i32.add(pointer.get, i32.const(elements * bytes)));
   };
@@ -53,19 +63,40 @@ export function emitProduct(module: ModuleBuilder, spec: ProductSpec): FunctionB
     move(y, -(columns - rest) * b.column);
     move(z, -(columns - rest) * c.column);
   };
-  repeat(batch, () => {
-    repeat(Math.floor(rows / tileRows), () => {
-      across(tileRows);
-      move(x, tileRows * a.row);
-      move(z, tileRows * c.row);
-    });
-    const rest = rows % tileRows;
+  const rest = rows % tileRows;
+  const rowOfTiles = (): void => {
+    across(tileRows);
+    move(x, tileRows * a.row);
+    move(z, tileRows * c.row);
+  };
+  const one = (): void => {
+    repeat(Math.floor(rows / tileRows), rowOfTiles);
     if (rest > 0) across(rest);
     move(x, a.batch - (rows - rest) * a.row);
     move(y, b.batch);
     move(z, c.batch - (rows - rest) * c.row);
+  };
+  if (units === 1) {
+    repeat(batch, one);
+    return { f, units, callsHost: false };
+  }
+  const [stepX, stepY, stepZ, body] =
+    batch > 1 ? [a.batch, b.batch, c.batch, one] : [tileRows * a.row, 0, tileRows * c.row, rowOfTiles];
+  for (const [pointer, step] of [
+    [x, stepX],
+    [y, stepY],
+    [z, stepZ],
+  ] as const)
+    f.set(pointer, i32.add(pointer.get, i32.mul(begin.get, i32.const(step * bytes))));
+  const left = f.let(i32.sub(end.get, begin.get));
+  f.loop((again) => {
+    body();
+    f.set(left, i32.sub(left.get, i32.const(1)));
+    f.branchIf(again, left.get);
   });
-  return f;
+  // The last part has the rows that fill no tile.
+  if (batch === 1 && rest > 0) f.if(i32.eq(end.get, i32.const(units)), () => across(rest));
+  return { f, units, callsHost: false };
 }
 
 function emitTile(module: ModuleBuilder, spec: ProductSpec, height: number, width: number): FunctionBuilder {

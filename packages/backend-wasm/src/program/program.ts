@@ -17,7 +17,9 @@ import {
 import { type Expr, ModuleBuilder, f64, i32 } from "../emit/index.ts";
 import type { Heap } from "../heap.ts";
 import type { Mathematics, Site } from "./elementwise.ts";
-import { Arena, type HostNode, Lowerer, type Lowering } from "./lower.ts";
+import type { Kernels, Pool } from "../threads/pool.ts";
+import { kernelName } from "../threads/worker.ts";
+import { Arena, type HostNode, Lowerer, type Lowering, type ParallelKernel } from "./lower.ts";
 import { converted } from "./registers.ts";
 import { type Slot, inMemory, inRegisters } from "./slot.ts";
 
@@ -35,6 +37,7 @@ export interface ProgramContext {
   readonly heap: Heap;
   readonly mathematics: (module: ModuleBuilder) => Mathematics;
   readonly scalarKernel: ScalarKernel;
+  readonly pool: Pool;
   /** Kernels for nodes that have no code. */
   readonly hostKernels: ReadonlyMap<string, Kernel>;
 }
@@ -60,6 +63,8 @@ class WasmProgram implements Program {
   private readonly outputAt: readonly number[];
   private readonly main: (arena: number) => void;
   private readonly hostNodes: HostNode[] = [];
+  private readonly parallelKernels: ParallelKernel[] = [];
+  private readonly kernels: Kernels;
   private readonly elementFunctions: ElementFunction[] = [];
   private readonly constants = new Map<Graph, (number | undefined)[]>();
   private readonly blocks: number[] = [];
@@ -75,6 +80,7 @@ class WasmProgram implements Program {
 
     const module = new ModuleBuilder();
     const hostNode = module.import("node", ["i32", "i32"]);
+    const parallel = module.import("parallel", ["i32", "i32"]);
     const element = module.import("element", ["i32", "f64", "f64", "f64"], ["f64"]);
     const main = module.function("main", ["i32"]);
     const arena = new Arena();
@@ -96,11 +102,15 @@ class WasmProgram implements Program {
       base,
       hostNode,
       hostNodes: this.hostNodes,
+      parallel,
+      parallelKernels: this.parallelKernels,
+      threadsAddress: context.pool.threadsAddress,
       functions: new Map(),
       mathematics: context.mathematics(module),
       host: {
         callee: element,
         numberOf: (name, site) => this.elementFunctions.push(context.scalarKernel(name, site)) - 1,
+        calls: () => this.elementFunctions.length,
       },
       addressOfConstant: (owner, index) => this.constant(owner, index),
     };
@@ -132,17 +142,25 @@ class WasmProgram implements Program {
     );
     this.table = table;
     module.export(main);
+    this.parallelKernels.forEach(({ f }, i) => module.export(f, kernelName(i)));
     this.arenaBytes = arena.bytes;
     const { memory } = context.heap;
     const bytes = module.encode({ initial: 1, maximum: 65_536, shared: true });
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
+    const compiled = new WebAssembly.Module(bytes);
+    const instance = new WebAssembly.Instance(compiled, {
       host: {
         memory,
         node: (number: number, frame: number) => this.runHostNode(number, frame >>> 0),
+        parallel: (number: number, frame: number) => this.runInParallel(number, frame >>> 0),
         element: (number: number, x: number, y: number, z: number) => this.elementFunctions[number](x, y, z),
       },
     });
     this.main = instance.exports["main"] as (arena: number) => void;
+    this.kernels = {
+      module: compiled,
+      run: (kernel, args, begin, end) =>
+        (instance.exports[kernelName(kernel)] as (...words: number[]) => void)(...args, begin, end),
+    };
     const { blocks } = this;
     registry.register(this, () => blocks.forEach((address) => context.heap.free(address)));
   }
@@ -219,6 +237,12 @@ class WasmProgram implements Program {
     }
     heap.view(aval.dtype, address, aval.size).set(buffer);
     return address;
+  }
+
+  private runInParallel(number: number, frame: number): void {
+    const { units, args } = this.parallelKernels[number];
+    const { heap, pool } = this.context;
+    pool.run(this.kernels, number, Array.from(heap.view("int32", frame, args)), units);
   }
 
   /** A node that has no code: its kernel on views of the memory, and its results copied to where they belong. */
