@@ -48,7 +48,7 @@ export interface Shared {
 }
 
 export const reductionNames: ReadonlySet<string> = new Set(["sum", "prod", "reduceMax", "reduceMin"]);
-const isReduction = ({ primitive }: GraphNode): boolean => reductionNames.has(primitive.name);
+export const isReduction = ({ primitive }: GraphNode): boolean => reductionNames.has(primitive.name);
 
 /** A function, and the parts that it can be run in. */
 export interface Emitted {

@@ -24,7 +24,14 @@ import {
   withoutCalls,
 } from "@cotangent/core";
 import { type Expr, type FunctionBuilder, type FunctionRef, type Local, callOf, i32 } from "../emit/index.ts";
-import { type ClusterSpec, type Emitted, type Shared, emitCluster, reductionNames } from "./cluster.ts";
+import {
+  type ClusterSpec,
+  type Emitted,
+  type Shared,
+  emitCluster,
+  isReduction,
+  reductionNames,
+} from "./cluster.ts";
 import { mergeableOrder, productOf } from "./contraction.ts";
 import { keepIn } from "./elementwise.ts";
 import { expanded } from "./expansion.ts";
@@ -264,6 +271,16 @@ const readsAnyLayout = ({ primitive }: GraphNode): boolean =>
   ["call", "concatenate", "pad", "dotGeneral"].includes(primitive.name);
 
 const viewNames = new Set(["reshape", "transpose", "slice", "flip", "broadcastTo", "straightThrough"]);
+
+/** From so many elements on, a reduction to numbers is taken in pieces. */
+const manyReduced = 65_536;
+
+/** Into how many equal pieces so many elements are taken apart, of whole vectors each. */
+function piecesOf(size: number): number {
+  if (size < manyReduced) return 1;
+  for (let pieces = 64; pieces > 1; pieces--) if (size % (4 * pieces) === 0) return pieces;
+  return 1;
+}
 
 /** Whether a primitive of one output has code, as opposed to being left to the host. */
 export const hasCode = ({ name, elementwise }: Primitive): boolean =>
@@ -561,17 +578,79 @@ class GraphCode {
     const { lower } = this;
     const addresses = inputs.map((slot) => lower.address(slot));
     const outputs = node.outputs.map((variable) => this.written(variable));
+    const targets = node.outputs.map((variable) => this.place(variable));
+    const layouts = inputs.map(({ layout }) => layout);
+    if (axes.length > 0 && this.inPieces({ graph, shape, axes }, layouts, addresses, targets)) return;
     lower.cluster(
-      {
-        graph,
-        shape,
-        axes,
-        inputs: inputs.map(({ layout }) => layout),
-        outputs: outputs.map(({ layout }) => layout),
-      },
+      { graph, shape, axes, inputs: layouts, outputs: outputs.map(({ layout }) => layout) },
       addresses,
-      node.outputs.map((variable) => this.place(variable)),
+      targets,
     );
+  }
+
+  /**
+   * A cluster that reduces many elements to numbers, as one that reduces each of some pieces, which threads can share; then
+   * the numbers of the pieces. How many pieces there are depends on the shape alone, and so do the results.
+   */
+  private inPieces(
+    { graph, shape, axes }: Pick<ClusterSpec, "graph" | "shape" | "axes">,
+    inputs: readonly Layout[],
+    addresses: readonly Expr[],
+    targets: readonly Expr[],
+  ): boolean {
+    const { lower, shared } = this;
+    const size = sizeOf(shape);
+    const pieces = piecesOf(size);
+    const isWhole = shape.every((n, axis) => n === 1 || axes.includes(axis));
+    const isFlat = (layout: Layout): boolean =>
+      sizeOf(layout.shape) === 1 || (sizeOf(layout.shape) === size && isContiguous(layout));
+    if (pieces === 1 || !isWhole || !inputs.every(isFlat)) return false;
+    const split = [pieces, size / pieces];
+    const flat = ({ shape: from, offset }: Layout): Layout => ({
+      shape: split,
+      strides: sizeOf(from) === 1 ? [0, 0] : [split[1], 1],
+      offset,
+    });
+    const reductions = new Map(
+      graph.nodes.filter((inner) => isReduction(inner)).map((inner) => [inner.outputs[0], inner]),
+    );
+    shared.arena.within(() => {
+      const partial = graph.outputs.map((variable, i) => {
+        if (!reductions.has(variable)) return targets[i];
+        const { dtype } = graph.avals[variable];
+        return i32.add(shared.base, i32.const(shared.arena.reserve(pieces * bytesPer[dtype])));
+      });
+      lower.cluster(
+        {
+          graph,
+          shape: split,
+          axes: [1],
+          inputs: inputs.map(flat),
+          outputs: graph.outputs.map((variable) => contiguous(reductions.has(variable) ? [pieces] : split)),
+        },
+        addresses,
+        partial,
+      );
+      graph.outputs.forEach((variable, i) => {
+        const inner = reductions.get(variable);
+        if (inner === undefined) return;
+        const builder = new GraphBuilder([avalOf([pieces], graph.avals[variable].dtype)]);
+        const aval = avalOf([], graph.avals[variable].dtype);
+        const found = builder.node(inner.primitive, builder.inputs, { axes: [0] }, [aval], inner.origin);
+        lower.cluster(
+          {
+            graph: builder.build(found),
+            shape: [pieces],
+            axes: [0],
+            inputs: [contiguous([pieces])],
+            outputs: [contiguous([])],
+          },
+          [partial[i]],
+          [targets[i]],
+        );
+      });
+    });
+    return true;
   }
 
   private concatenate(inputs: readonly Slot[], { aval, address }: Slot, axis: number): void {
