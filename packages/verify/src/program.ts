@@ -29,6 +29,8 @@ import { upload } from "./subject.ts";
  */
 export type Source =
   | { readonly kind: "node"; readonly node: number }
+  /** Times another variable, of the same shape or a scalar. */
+  | { readonly kind: "product"; readonly node: number; readonly factor: number }
   | {
       readonly kind: "fitted";
       readonly node: number;
@@ -166,6 +168,8 @@ export function valueOf(source: Source, variables: Environment): Value {
   switch (source.kind) {
     case "node":
       return variables[source.node];
+    case "product":
+      return variables[source.node].mul(variables[source.factor]);
     case "fitted":
       return fit(variables[source.node], source.shape, source.scale, source.shift);
     case "squashed":
@@ -243,29 +247,33 @@ export function branches(steps: readonly Step[]): boolean {
   });
 }
 
+/** The variables that a source is made of. */
+function variablesOf(source: Source): number[] {
+  if (source.kind === "constant") return [];
+  return source.kind === "product" ? [source.node, source.factor] : [source.node];
+}
+
 /** The variables that a step uses, of those around it. */
 function usedBy(step: Step): number[] {
-  const of = (source: Source): number[] => (source.kind === "constant" ? [] : [source.node]);
   switch (step.kind) {
     case "primitive":
-      return step.inputs.flatMap(of);
+      return step.inputs.flatMap(variablesOf);
     case "call":
-      return [...step.operands.flatMap(of), ...usedWithin(step.body)];
+      return [...step.operands.flatMap(variablesOf), ...usedWithin(step.body)];
     case "cond": {
       const { condition } = step;
       const asked = condition.kind === "above" ? condition.node : condition.counter;
-      return [asked, ...of(step.operand), ...step.branches.flatMap(usedWithin)];
+      return [asked, ...variablesOf(step.operand), ...step.branches.flatMap(usedWithin)];
     }
     case "scan":
-      return [...of(step.init), ...of(step.xs), ...usedWithin(step.body)];
+      return [...variablesOf(step.init), ...variablesOf(step.xs), ...usedWithin(step.body)];
     case "whileLoop":
-      return [...of(step.clock), ...of(step.init), ...usedWithin(step.body)];
+      return [...variablesOf(step.clock), ...variablesOf(step.init), ...usedWithin(step.body)];
   }
 }
 
 function usedWithin({ outer, steps, results }: Body): number[] {
-  const ofResults = results.flat().flatMap((source) => (source.kind === "constant" ? [] : [source.node]));
-  return [...steps.flatMap(usedBy), ...ofResults].filter((node) => node < outer);
+  return [...steps.flatMap(usedBy), ...results.flat().flatMap(variablesOf)].filter((node) => node < outer);
 }
 
 /** Of the variables [first, end), those that no step uses: the results, so that no step is dead. */
@@ -296,6 +304,8 @@ export function showProgram(
     switch (source.kind) {
       case "node":
         return name(source.node);
+      case "product":
+        return `${name(source.node)}.mul(${name(source.factor)})`;
       case "fitted":
         return `fit(${name(source.node)}, ${list(source.shape)}, ${source.scale}, ${list(source.shift)})`;
       case "squashed":

@@ -353,10 +353,13 @@ function drawScan(draw: RecordedDraw, scope: Scope): Step | undefined {
   const first = nodesOf((all) => [valueOf(init, all), valueOf(xs, all).at(0)], scope.nodes);
   if (first === undefined) return undefined;
   const parameters = [counterNode(scope.nodes[0]), ...first];
-  const body = drawBody(draw, scope, parameters, inLoop(scope), (ends, within) => [
-    sum(ends, within),
-    [{ kind: "node", node: ends[ends.length - 1] }],
-  ]);
+  const body = drawBody(draw, scope, parameters, inLoop(scope), (ends, within) => {
+    const node = ends[ends.length - 1];
+    const factor = scope.nodes.length + 2;
+    // The row itself, where that may be, so that the way back needs it again.
+    const isProduct = row.length === 0 || sameShape(within.nodes[node].value.shape, row);
+    return [sum(ends, within), [isProduct ? { kind: "product", node, factor } : { kind: "node", node }]];
+  });
   return { kind: "scan", body, init, xs, reverse, checkpoint };
 }
 
