@@ -72,7 +72,9 @@ export function describeKnownBugs(backend: Backend): void {
     });
 
     it("jax 15709: the entropy -x log x is 0 at 0, and not NaN", () => {
-      for (const f of ways((p: Value) => entropyTerms(p).sum())) expect(f(tensor([0, 1])).item()).toBe(0);
+      // A sum of zeros of either sign may have either.
+      for (const f of ways((p: Value) => entropyTerms(p).sum()))
+        expect(Math.abs(f(tensor([0, 1])).item())).toBe(0);
     });
 
     it("jax 40315: derivatives of order 2 and 3 of tanh(u) u², u = tanh(x), agree in all compositions", () => {
@@ -249,7 +251,7 @@ export function describeKnownBugs(backend: Backend): void {
           [-0.375, 0],
           [-0.25, -0.5],
         ]);
-        expect(jvp(f, [l], [above])[1].item()).toBe(0);
+        expect(Math.abs(jvp(f, [l], [above])[1].item())).toBe(0);
       }
     });
 

@@ -11,6 +11,7 @@ import {
   jit,
   jsBackend,
   scan,
+  setThreads,
   stage,
   tensor,
   tidy,
@@ -18,16 +19,19 @@ import {
   withBackend,
   zeros,
 } from "cotangent";
-import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { array, assert, boolean, constantFrom, integer, nat, property, tuple } from "fast-check";
+import { describe, expect, test, vi } from "vitest";
+import { ModuleBuilder, atomics, i32 } from "../../packages/backend-wasm/src/emit/index.ts";
+import { type Kernels, Pool } from "../../packages/backend-wasm/src/threads/pool.ts";
+import { kernelName } from "../../packages/backend-wasm/src/threads/worker.ts";
 
 const seed = Number(process.env["COTANGENT_SEED"] ?? 20261);
 const onWasm = <T>(body: () => T): T => withBackend(wasmBackend, body);
 
 describe("the heap", () => {
   test(`blocks never overlap, keep what is written to them, and are all one again in the end (seed ${seed})`, () => {
-    fc.assert(
-      fc.property(fc.array(fc.tuple(fc.nat(200_000), fc.boolean(), fc.nat())), (steps) => {
+    assert(
+      property(array(tuple(nat(200_000), boolean(), nat())), (steps) => {
         const heap = new Heap();
         const alive: { address: number; bytes: number; mark: number }[] = [];
         const check = ({ address, bytes, mark }: (typeof alive)[number]): void => {
@@ -90,7 +94,7 @@ describe("memory", () => {
       const jitted = jit((x: Value) => x.mul(2))(eager);
       expect([given, eager, jitted].map(isShared)).toEqual([true, true, true]);
       // Written behind the program's back, to tell a view from a copy.
-      const view = (given as Tensor).buffer as Float64Array;
+      const view = given.buffer as TypedArray;
       const f = jit((x: Value) => x.at(0).mul(1));
       f(given);
       view[0] = 42;
@@ -134,7 +138,7 @@ describe("memory", () => {
 });
 
 /** A value of any rank, rearranged again and again. */
-const rearrangements = fc.array(fc.tuple(fc.nat(5), fc.nat(), fc.nat()), { minLength: 1, maxLength: 6 });
+const rearrangements = array(tuple(nat(5), nat(), nat()), { minLength: 1, maxLength: 6 });
 
 function rearranged(x: Value, steps: readonly (readonly [number, number, number])[]): Value {
   return steps.reduce((value, [kind, a, b]) => {
@@ -161,12 +165,12 @@ function rearranged(x: Value, steps: readonly (readonly [number, number, number]
 }
 
 test(`rearrangements are read where they lie (seed ${seed})`, () => {
-  fc.assert(
-    fc.property(
-      fc.array(fc.integer({ min: 1, max: 7 }), { minLength: 1, maxLength: 4 }),
+  assert(
+    property(
+      array(integer({ min: 1, max: 7 }), { minLength: 1, maxLength: 4 }),
       rearrangements,
       rearrangements,
-      fc.constantFrom("float64" as const, "float32" as const, "int32" as const),
+      constantFrom("float64" as const, "float32" as const, "int32" as const),
       (shape, first, second, dtype) => {
         const size = shape.reduce((p, n) => p * n, 1);
         const f = (x: Value): Value[] => {
@@ -202,5 +206,91 @@ test("a value of each dtype passes through a program unchanged, special values i
       const flags = tensor(data.map((x) => x > 0));
       expect(jit((v: Value) => v.not().not())(flags).dataSync()).toEqual(flags.dataSync());
     }
+  });
+});
+
+describe("threads", () => {
+  const until = async (condition: () => boolean): Promise<void> => {
+    for (const deadline = Date.now() + 5000; !condition();) {
+      if (Date.now() > deadline) throw new Error("waited in vain");
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  };
+  const heavy = (x: Value): Value[] => {
+    const y = x.mul(x).add(1).sqrt();
+    return [y, y.sum(), y.max({ axis: 0 }), y.matmul(y.transpose()), x.reshape([5, 300, 21]).mul(2)];
+  };
+  const bits = (values: readonly Value[]): Buffer[] =>
+    values.map((value) => {
+      const { buffer, byteOffset, byteLength } = value.dataSync();
+      return Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength);
+    });
+
+  test("results are the same to the last bit for any number of them, run after run", async () => {
+    for (const dtype of ["float64", "float32"] as const) {
+      const x = onWasm(() => arange(0, 31_500, 1, { dtype }).mul(1e-4).reshape([1500, 21]).add(1));
+      const wide = onWasm(() => concatenate([x, x.neg(), x.square()], 1));
+      const run = jit((v: Value, w: Value) => [...heavy(v), ...heavy(w.slice([0, 0], [1500, 21])), w.mul(w)]);
+      const alone = bits(run(x, wide));
+      for (const threads of [2, 3]) {
+        expect(setThreads(threads)).toBe(threads);
+        // Some runs before the workers have started, the others with them.
+        for (let k = 0; k < 15; k++) {
+          const found = bits(run(x, wide));
+          expect(found.map((each, i) => each.equals(alone[i]))).toEqual(alone.map(() => true));
+          await new Promise((resolve) => setTimeout(resolve, k < 5 ? 40 : 0));
+        }
+      }
+      expect(setThreads(1)).toBe(1);
+    }
+  });
+
+  test("workers take part, and one that is gone is done without, with a warning", async () => {
+    const warnings = vi.spyOn(console, "warn").mockImplementation(() => undefined);
+    const { heap } = wasmBackend;
+    const pool = new Pool(heap);
+    pool.setThreads(2);
+    // A kernel that counts its units in memory, from either thread.
+    const counter = heap.allocate(8);
+    const module = new ModuleBuilder();
+    const f = module.function("count", ["i32", "i32", "i32"]);
+    const [at, begin, end] = f.args;
+    f.drop(atomics.add(at.get, i32.sub(end.get, begin.get)));
+    module.export(f, kernelName(0));
+    const compiled = new WebAssembly.Module(module.encode({ initial: 1, maximum: 65_536, shared: true }));
+    const { exports } = new WebAssembly.Instance(compiled, { host: { memory: heap.memory } });
+    let own = 0;
+    const kernels: Kernels = {
+      module: compiled,
+      run: (_, args, first, last) => {
+        own += last - first;
+        (exports[kernelName(0)] as (...words: number[]) => void)(...args, first, last);
+        // Time for the other thread to take its share.
+        for (const start = performance.now(); performance.now() < start + 2;);
+      },
+    };
+    let total = 0;
+    const words = heap.view("int32", counter, 1);
+    words[0] = 0;
+    await until(() => {
+      pool.run(kernels, 0, [counter], 1000);
+      total += 1000;
+      expect(words[0]).toBe(total);
+      return own < total;
+    });
+    await pool.workers[0].terminate();
+    await until(() => warnings.mock.calls.length > 0);
+    expect(String(warnings.mock.calls[0][0])).toMatch(
+      /a worker has ended \(exit code 1\); kernels run on 1 threads/,
+    );
+    expect(pool.threads).toBe(1);
+    pool.run(kernels, 0, [counter], 1000);
+    expect(words[0]).toBe(total + 1000);
+    warnings.mockRestore();
+  });
+
+  test("a number of threads that there cannot be is refused", () => {
+    expect(() => setThreads(0)).toThrow(/setThreads: 0 threads asked for; give a whole number from 1 to 64/);
+    expect(() => setThreads(1.5)).toThrow(/1.5 threads/);
   });
 });

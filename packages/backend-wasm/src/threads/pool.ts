@@ -14,12 +14,16 @@ interface NodeWorker extends WorkerLike {
   on(event: "error" | "exit", listener: (reason: unknown) => void): void;
 }
 
+interface BrowserWorker extends WorkerLike {
+  addEventListener(event: "error", listener: (reason: { readonly message?: string }) => void): void;
+}
+
 interface NodeWorkerThreads {
   readonly Worker: new (source: string, options: { readonly eval: true }) => NodeWorker;
 }
 
 declare const process: { getBuiltinModule?(name: "node:worker_threads"): NodeWorkerThreads } | undefined;
-declare const Worker: (new (url: string) => WorkerLike & { onerror: unknown }) | undefined;
+declare const Worker: (new (url: string) => BrowserWorker) | undefined;
 declare const Blob: new (parts: readonly string[], options: { readonly type: string }) => object;
 declare const URL: { createObjectURL(blob: object): string };
 
@@ -47,7 +51,8 @@ const patience = 2000;
 export class Pool {
   private readonly heap: Heap;
   private readonly base: number;
-  private workers: WorkerLike[] = [];
+  /** The other threads. */
+  workers: readonly WorkerLike[] = [];
   private readonly numbers = new WeakMap<Kernels, number>();
   private programs = 0;
   /** The programs that each worker has. */
@@ -80,11 +85,12 @@ export class Pool {
   setThreads(count: number): void {
     if (!Number.isInteger(count) || count < 1 || count > 64)
       fail(BackendError, `setThreads: ${count} threads asked for; give a whole number from 1 to 64.`);
-    while (this.threads > count) this.workers.pop()?.terminate();
+    for (const worker of this.workers.slice(count - 1)) worker.terminate();
+    this.workers = this.workers.slice(0, count - 1);
     while (this.threads < count) {
       const worker = this.start();
       if (worker === undefined) break;
-      this.workers.push(worker);
+      this.workers = [...this.workers, worker];
     }
     this.count();
   }
@@ -115,7 +121,7 @@ export class Pool {
     const worker = new Worker(
       URL.createObjectURL(new Blob([browserWorkerSource], { type: "text/javascript" })),
     );
-    worker.onerror = (reason: unknown) => this.lose(worker, reason);
+    worker.addEventListener("error", ({ message }) => this.lose(worker, message ?? "no reason given"));
     return worker;
   }
 

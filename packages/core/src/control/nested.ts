@@ -57,7 +57,7 @@ export function nestedGraph(
 ): Nested {
   const avals = (leaves(args) as (Value | Aval)[]).map((leaf) => (leaf instanceof Value ? leaf.aval : leaf));
   const call = (...inputs: Value[]): unknown => f(...(unflatten(args, inputs) as never[]));
-  const { graph, captured, tree } = recordGraph(who, call, avals, backend, "scalars");
+  const { graph, captured, tree } = recordGraph(who, call, avals, backend, "numbers");
   const positions = graph.inputs.map((_, i) => (i < avals.length ? captured.length + i : i - avals.length));
   return {
     graph: withInputs(graph, [...captured.map((value) => value.aval), ...avals], positions),

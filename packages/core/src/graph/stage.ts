@@ -7,7 +7,7 @@ import { BackendError, CotangentError, StagingError, fail } from "../errors.ts";
 import { promote, scopeDepth, tidy } from "../memory.ts";
 import type { Params, Primitive } from "../primitive.ts";
 import { broadcastTo } from "../primitives/shape.ts";
-import { type Tensor, retained, scalarTensor } from "../tensor.ts";
+import { Tensor, retained, scalarTensor } from "../tensor.ts";
 import { leaves, mapTree } from "../tree.ts";
 import { type Recorder, Tracer, Value, nextLevel, refuseEscaped } from "../value.ts";
 import { checked } from "./check.ts";
@@ -55,8 +55,8 @@ export class GraphVariable extends Tracer {
   }
 }
 
-/** What a graph keeps of what its function closed over: all tensors, scalars, or nothing; the rest is captured. */
-export type Closing = "tensors" | "scalars" | "nothing";
+/** What a graph keeps of what its function closed over: all tensors, numbers (which hold no storage), or nothing; the rest is captured. */
+export type Closing = "tensors" | "numbers" | "nothing";
 
 /** One recording of a graph. */
 export class StageTrace implements Recorder {
@@ -128,12 +128,17 @@ export class StageTrace implements Recorder {
     }
     let draft = this.known.get(value);
     if (draft === undefined) {
-      const isKept =
-        value.level === 0 && (this.closing === "tensors" || (this.closing === "scalars" && value.rank === 0));
-      draft = isKept ? this.close(value as Tensor, who) : this.capture(value, who);
+      draft = this.isKept(value) ? this.close(value, who) : this.capture(value, who);
       this.known.set(value, draft);
     }
     return draft;
+  }
+
+  private isKept(value: Value): value is Tensor {
+    return (
+      value instanceof Tensor &&
+      (this.closing === "tensors" || (this.closing === "numbers" && value.lease === null))
+    );
   }
 
   private capture(value: Value, who: string): Draft {
