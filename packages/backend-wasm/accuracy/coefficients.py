@@ -1,7 +1,7 @@
-"""The polynomials of src/math/coefficients.ts: minimax fits by Remez's exchange in mpmath. python coefficients.py [NAME...]
+"""The polynomials of src/math: minimax fits by Remez's exchange in mpmath. python coefficients.py [NAME...]
 
 A job states a function, an interval and a weight: the polynomial P of the given number of coefficients makes the largest
-weight * (function - P) least. Coefficients are then rounded one by one, the lowest first, and the others fitted again.
+weight * |function - P| least.
 """
 import sys
 import mpmath as mp
@@ -44,19 +44,14 @@ def remez(f, w, a, b, n, fixed):
 
 
 def fit(name, f, w, a, b, n, single=False):
+    """Prints the coefficients, rounded, and the largest weighted error that the rounded ones make."""
     a, b = mp.mpf(a), mp.mpf(b)
-    bits = 24 if single else 53
-    fixed = {}
-    first = None
-    for i in range(n):
-        c, error = remez(f, w, a, b, n, fixed)
-        first = first or error
-        with mp.workprec(bits):
-            fixed[i] = +c[i]
-    last = max(abs(w(x) * (f(x) - sum(c * x**i for i, c in fixed.items())))
-               for x in [a + (b - a) * i / 400 for i in range(401)])
+    c, first = remez(f, w, a, b, n, {})
+    with mp.workprec(24 if single else 53):
+        c = {i: +c[i] for i in c}
+    last = max(abs(w(x) * (f(x) - sum(c[i] * x**i for i in c))) for x in [a + (b - a) * i / 400 for i in range(401)])
     print(f"  // error 2^{float(mp.log(last, 2)):.1f} (2^{float(mp.log(first, 2)):.1f} before rounding)")
-    print(f"  {name}: [{', '.join(repr(float(fixed[i])) for i in range(n))}],", flush=True)
+    print(f"  {name}: [{', '.join(repr(float(c[i])) for i in range(n))}],", flush=True)
 
 
 def series(first, term):

@@ -18,7 +18,7 @@ import {
   hostArray,
   scalarTensor,
 } from "@cotangent/core";
-import { KernelsOver, eagerKernels } from "./eager.ts";
+import { type Kernels, KernelsOver, kernelsOf } from "./eager.ts";
 import { Heap } from "./heap.ts";
 import { mathematics } from "./math/index.ts";
 import { compile, smallBytes } from "./program/program.ts";
@@ -32,28 +32,31 @@ interface Owned {
   readonly address: number | undefined;
 }
 
-/** The elementwise kernels of the reference backend, for one element. */
-const scalarKernel: ScalarKernel = (name, { dtypes, output, params }) => {
-  const kernel = jsBackend.kernels.get(name);
-  if (kernel === undefined)
-    fail(BackendError, `wasm: the primitive ${name} has no kernel on backend js either.`);
-  const aval = avalOf([], output);
-  return (...elements) =>
-    Number(
-      kernel(
-        dtypes.map((dtype, i) => scalarTensor(elements[i], dtype, jsBackend)),
-        aval,
-        params,
-      ),
-    );
-};
+/** The elementwise kernels, for one element. */
+const scalarKernels =
+  (host: Kernels["host"]): ScalarKernel =>
+  (name, { dtypes, output, params }) => {
+    const kernel = host(name);
+    if (kernel === undefined)
+      fail(BackendError, `wasm: the primitive ${name} has no kernel on backend wasm, nor on backend js.`);
+    const aval = avalOf([], output);
+    return (...elements) =>
+      Number(
+        kernel(
+          dtypes.map((dtype, i) => scalarTensor(elements[i], dtype, jsBackend)),
+          aval,
+          params,
+        ),
+      );
+  };
 
 /** Graphs compiled to WebAssembly; rank-0 values are numbers, larger ones typed arrays, in its memory from 1 KiB on. */
 export class WasmBackend implements Backend {
   readonly name = "wasm";
   readonly dtypes: readonly DType[] = ["float64", "float32", "int32", "bool"];
   readonly defaultDType: DType = "float64";
-  readonly kernels: Map<string, Kernel> = eagerKernels((graph) => this.compile(graph), hasCode);
+  readonly #kernels: Kernels = kernelsOf((graph) => this.compile(graph), hasCode);
+  readonly kernels: Map<string, Kernel> = this.#kernels.eager;
   readonly multipleKernels: Map<string, MultipleKernel> = new KernelsOver(jsBackend.multipleKernels);
   readonly heap: Heap = new Heap();
   readonly pool: Pool = new Pool(this.heap);
@@ -66,8 +69,8 @@ export class WasmBackend implements Backend {
       heap: this.heap,
       pool: this.pool,
       mathematics,
-      scalarKernel,
-      hostKernels: jsBackend.kernels,
+      scalarKernel: scalarKernels(this.#kernels.host),
+      hostKernel: this.#kernels.host,
     });
   }
 

@@ -36,11 +36,18 @@ export class KernelsOver<K> extends Map<string, K> {
   }
 }
 
+/** The kernels of eager code, and those by which programs compute what they have no code for. */
+export interface Kernels {
+  readonly eager: Map<string, Kernel>;
+  /** The reference's, or what was registered with the backend: no programs. */
+  readonly host: (name: string) => Kernel | undefined;
+}
+
 /** The kernels of the backend; `compile` makes the programs, which are kept. */
-export function eagerKernels(
+export function kernelsOf(
   compile: (graph: Graph) => Program,
   hasCode: (primitive: Primitive) => boolean,
-): Map<string, Kernel> {
+): Kernels {
   const programs = new Map<string, Program>();
   const large =
     (name: string): Kernel =>
@@ -56,20 +63,24 @@ export function eagerKernels(
       return program.run(inputs)[0];
     };
   const found = new KernelsOver(jsBackend.kernels);
+  const ofPrograms = new Set<Kernel>();
   for (const [name, small] of jsBackend.kernels) {
     const primitive = primitives().get(name);
     if (primitive === undefined || never.has(name) || !hasCode(primitive)) continue;
     const program = large(name);
-    found.set(
-      name,
-      primitive.elementwise
-        ? (inputs, output, params) =>
-            output.size < manyElements ? small(inputs, output, params) : program(inputs, output, params)
-        : (inputs, output, params) =>
-            output.size < manyElements && inputs.every(({ size }) => size < manyElements)
-              ? small(inputs, output, params)
-              : program(inputs, output, params),
-    );
+    const kernel: Kernel = primitive.elementwise
+      ? (inputs, output, params) =>
+          output.size < manyElements ? small(inputs, output, params) : program(inputs, output, params)
+      : (inputs, output, params) =>
+          output.size < manyElements && inputs.every(({ size }) => size < manyElements)
+            ? small(inputs, output, params)
+            : program(inputs, output, params);
+    found.set(name, kernel);
+    ofPrograms.add(kernel);
   }
-  return found;
+  const host = (name: string): Kernel | undefined => {
+    const kernel = found.get(name);
+    return kernel !== undefined && ofPrograms.has(kernel) ? jsBackend.kernels.get(name) : kernel;
+  };
+  return { eager: found, host };
 }

@@ -39,7 +39,7 @@ export interface ProgramContext {
   readonly scalarKernel: ScalarKernel;
   readonly pool: Pool;
   /** Kernels for nodes that have no code. */
-  readonly hostKernels: ReadonlyMap<string, Kernel>;
+  readonly hostKernel: (name: string) => Kernel | undefined;
 }
 
 type ElementFunction = (x: number, y: number, z: number) => number;
@@ -248,7 +248,7 @@ class WasmProgram implements Program {
   /** A node that has no code: its kernel on views of the memory, and its results copied to where they belong. */
   private runHostNode(number: number, frame: number): void {
     const { node, inputs, outputs } = this.hostNodes[number];
-    const { heap, backend, hostKernels } = this.context;
+    const { heap, backend, hostKernel } = this.context;
     const addresses = heap.view("int32", frame, inputs.length + outputs.length);
     tidy(() => {
       const values: Tensor[] = [];
@@ -256,7 +256,7 @@ class WasmProgram implements Program {
         const view = heap.view(aval.dtype, addresses[i] >>> 0, aval.size);
         values.push(new Tensor(aval, backend, aval.rank === 0 ? view[0] : view.slice()));
       });
-      const kernel = hostKernels.get(node.primitive.name);
+      const kernel = hostKernel(node.primitive.name);
       const found =
         kernel === undefined
           ? bindNode({ ...node, inputs: values.map((_, i) => i) }, values)
