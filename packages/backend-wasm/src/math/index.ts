@@ -1,62 +1,88 @@
 /** Elementary functions of vectors, emitted as functions of a module where they are used. */
 import type { DType } from "@cotangent/core";
-import { type Expr, type FunctionBuilder, type ModuleBuilder, callOf, f32x4, f64x2 } from "../emit/index.ts";
+import { type FunctionBuilder, type ModuleBuilder, callOf, f32x4, f64x2 } from "../emit/index.ts";
 import type { Mathematics } from "../program/elementwise.ts";
 import { splatted } from "../program/registers.ts";
-import { float32Functions } from "./float32.ts";
-import { float64Functions } from "./float64.ts";
+import { erf } from "./error-function.ts";
+import { cosh, exp, expm1, sech, sigmoid, sinh, tanh } from "./exponential.ts";
+import { acos, asin, atan, atan2 } from "./inverse-trigonometric.ts";
+import { acosh, asinh, atanh, log, log1p, softplus, xlogy } from "./logarithm.ts";
+import { hypot, pow } from "./power.ts";
+import { cos, sin, tan } from "./trigonometric.ts";
+import {
+  type Format,
+  type FunctionCode,
+  type Place,
+  Vector,
+  double,
+  halves,
+  joined,
+  single,
+} from "./vector.ts";
 
-/**
- * The code of an elementary function in the lanes of a vector: its arguments are variables of `f`, where it may make more;
- * the result is returned by the caller. `call` gives the value of another function of the same table.
- */
-export type VectorFunction = (
-  f: FunctionBuilder,
-  args: readonly Expr[],
-  call: (name: string, ...args: readonly Expr[]) => Expr,
-) => Expr;
+/** Of either format. */
+const both = { cos, cosh, exp, expm1, log, log1p, sech, sigmoid, sin, sinh, tanh, xlogy };
+/** Of float64; float32 is computed in it and rounded, within little more than half a unit in the last place. */
+const wide = { acos, acosh, asin, asinh, atan, atan2, atanh, erf, hypot, pow, softplus, tan };
+const isWide: ReadonlySet<FunctionCode> = new Set(Object.values(wide));
 
-const tables: Partial<Record<DType, Readonly<Record<string, VectorFunction>>>> = {
-  float32: float32Functions,
-  float64: float64Functions,
-};
+const codes: Readonly<Record<string, FunctionCode>> = { ...both, ...wide };
+const numberOfArguments: Readonly<Record<string, number>> = { atan2: 2, hypot: 2, pow: 2, xlogy: 2 };
 
-/** The elementary functions of a module; each is emitted when it is first used. */
-export function mathematics(module: ModuleBuilder): Mathematics {
-  const emitted = new Map<string, FunctionBuilder>();
-  const functionOf = (name: string, dtype: DType): FunctionBuilder | undefined => {
-    const code = tables[dtype]?.[name];
-    if (code === undefined) return undefined;
-    const key = `${name}_${dtype}`;
-    let found = emitted.get(key);
-    if (found === undefined) {
-      const count = arity[name] ?? 1;
-      found = module.function(key, new Array<"v128">(count).fill("v128"), ["v128"]);
-      emitted.set(key, found);
-      const call = (other: string, ...args: readonly Expr[]): Expr =>
-        callOf(functionOf(other, dtype) ?? missing(other, dtype), ...args);
-      found.return(
-        code(
-          found,
-          found.args.map(({ get }) => get),
-          call,
-        ),
-      );
-    }
-    return found;
-  };
-  return (name, args, { dtypes: [dtype], lanes }) => {
-    const found = functionOf(name, dtype);
-    if (found === undefined) return undefined;
-    if (lanes > 1) return callOf(found, ...args);
-    const vector = callOf(found, ...args.map((arg) => splatted(arg, dtype, dtype === "float64" ? 2 : 4)));
-    return dtype === "float64" ? f64x2.extract_lane(vector, 0) : f32x4.extract_lane(vector, 0);
+function inDouble(code: FunctionCode): FunctionCode {
+  return (args, place) => {
+    const at: Place = { ...place, format: double };
+    const parts = args.map((arg) => halves(arg, at));
+    return joined(
+      [at.call(code, ...parts.map(([low]) => low)), at.call(code, ...parts.map(([, high]) => high))],
+      place,
+    );
   };
 }
 
-/** Functions of two arguments. */
-const arity: Readonly<Record<string, number>> = { pow: 2, hypot: 2, atan2: 2, mod: 2, xlogy: 2 };
-
-function missing(name: string, dtype: DType): never {
-  throw new Error(`wasm: there is no function ${name} for ${dtype}.`);
+/** The elementary functions of a module; each is emitted when it is first used. */
+export function mathematics(module: ModuleBuilder): Mathematics {
+  const helpers = new Map<string, FunctionBuilder>();
+  const emitted: Readonly<Record<Format["name"], Map<FunctionCode, FunctionBuilder>>> = {
+    float32: new Map(),
+    float64: new Map(),
+  };
+  const helper: Place["helper"] = (name, params, results, write) => {
+    let found = helpers.get(name);
+    if (found === undefined) {
+      helpers.set(name, (found = module.function(name, params, results)));
+      write(found);
+    }
+    return found;
+  };
+  const emit = (code: FunctionCode, count: number, format: Format): FunctionBuilder => {
+    let f = emitted[format.name].get(code);
+    if (f !== undefined) return f;
+    f = module.function(`${code.name}_${format.name}`, new Array<"v128">(count).fill("v128"), ["v128"]);
+    emitted[format.name].set(code, f);
+    const call: Place["call"] = (other, ...args) => {
+      const [{ place }] = args;
+      return new Vector(
+        place,
+        callOf(emit(other, args.length, place.format), ...args.map(({ expr }) => expr)),
+      );
+    };
+    const place: Place = { f, module, format, helper, call };
+    const write = format === single && isWide.has(code) ? inDouble(code) : code;
+    const found = write(
+      f.args.map(({ get }) => new Vector(place, get)),
+      place,
+    );
+    f.return(found.expr);
+    return f;
+  };
+  return (name, args, { dtypes: [dtype], lanes }) => {
+    const code = codes[name] as FunctionCode | undefined;
+    if (code === undefined || (dtype !== "float32" && dtype !== "float64")) return undefined;
+    const format = dtype === "float64" ? double : single;
+    const f = emit(code, numberOfArguments[name] ?? 1, format);
+    if (lanes > 1) return callOf(f, ...args);
+    const vector = callOf(f, ...args.map((arg) => splatted(arg, dtype, dtype === "float64" ? 2 : 4)));
+    return dtype === "float64" ? f64x2.extract_lane(vector, 0) : f32x4.extract_lane(vector, 0);
+  };
 }
