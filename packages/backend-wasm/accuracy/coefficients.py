@@ -87,17 +87,18 @@ waz = guarded(lambda z: z * mp.sqrt(z) / mp.asin(mp.sqrt(z)), mp.mpf(0))
 tz = guarded(lambda z: (mp.atan(mp.sqrt(z)) / mp.sqrt(z) - 1) / z, -mp.mpf(1) / 3)
 wtz = guarded(lambda z: z * mp.sqrt(z) / mp.atan(mp.sqrt(z)), mp.mpf(0))
 z8 = (mp.sqrt(2) - 1) ** 2 * mp.mpf("1.0001")
-tail = series(0, lambda k, z: 2 * z**k / (2 * k + 5))
+th = guarded(lambda z: (mp.tanh(mp.sqrt(z)) / mp.sqrt(z) - 1) / z, -mp.mpf(1) / 3)
+wth = guarded(lambda z: z * mp.sqrt(z) / mp.tanh(mp.sqrt(z)), mp.mpf(0))
 
 ln = mp.log(2) / 2 * mp.mpf("1.0005")
 jobs = {
     "exp": lambda: (fit("expDouble", e1, we1, -ln, ln, 10), fit("expSingle", e1, we1, -ln, ln, 5, True)),
-    "log": lambda: (fit("logDouble", q, lambda z: z, 0, zs, 7), fit("logSingle", q, lambda z: z, 0, zs, 3, True), fit("logWide", q, lambda z: z, 0, zs, 4)),
+    "log": lambda: (fit("logDouble", q, lambda z: z, 0, zs, 7), fit("logSingle", q, lambda z: z, 0, zs, 3, True)),
     "sin": lambda: (fit("sinDouble", sn, wsn, 0, zt, 6), fit("sinSingle", sn, wsn, 0, zt, 3, True)),
     "cos": lambda: (fit("cosDouble", cs, wcs, 0, zt, 6), fit("cosSingle", cs, wcs, 0, zt, 3, True)),
-    "asin": lambda: (fit("asinDouble", az, waz, 0, "0.25", 12), fit("asinSingle", az, waz, 0, "0.25", 5, True)),
-    "atan": lambda: (fit("atanDouble", tz, wtz, 0, z8, 11), fit("atanSingle", tz, wtz, 0, z8, 4, True)),
-    "pow": lambda: (fit("logTail", tail, lambda z: mp.mpf(1), 0, zs, 6),),
+    "tanh": lambda: fit("tanhSingle", th, wth, 0, "0.3026", 5, True),
+    "asin": lambda: fit("asinDouble", az, waz, 0, "0.25", 12),
+    "atan": lambda: fit("atanDouble", tz, wtz, 0, z8, 11),
 }
 for name in sys.argv[1:] or jobs:
     jobs[name]()

@@ -1,6 +1,6 @@
 /** erf, of float64. */
 import { exp } from "./exponential.ts";
-import { type Place, Vector } from "./vector.ts";
+import { type Place, Vector, when } from "./vector.ts";
 
 /* fdlibm's s_erf.c (Sun Microsystems, 1993): its rational approximations, each where it holds. */
 const erx = 8.45062911510467529297e-1;
@@ -57,7 +57,7 @@ export function erf([x]: readonly Vector[], place: Place): Vector {
   const a = x.abs();
   const found = f.let(x.constant(1).expr);
   const piece = (mask: Vector, value: () => Vector): void =>
-    f.if(mask.any(), () => f.set(found, mask.select(value(), new Vector(place, found.get)).expr));
+    when(place, mask.any(), () => f.set(found, mask.select(value(), new Vector(place, found.get)).expr));
   const isNear = a.lt(0.84375);
   const isAboutOne = a.lt(1.25).and(isNear.not());
   const isFar = a.lt(6).and(a.ge(1.25));
@@ -70,7 +70,7 @@ export function erf([x]: readonly Vector[], place: Place): Vector {
     // With its lower half cleared the square is exact.
     const z = a.andBits(-0x100000000n);
     const tail = exp([z.square().neg().sub(0.5625)], place).mul(exp([z.sub(a).mul(z.add(a)).add(r)], place));
-    return tail.div(a).neg().add(1);
+    return tail.div(a).from(1);
   });
   return x.isNaN().select(x, new Vector(place, found.get).signed(x));
 }

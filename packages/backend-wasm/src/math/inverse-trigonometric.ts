@@ -21,7 +21,7 @@ const [quarterPi, halfPi] = [Math.PI / 4, Math.PI / 2];
 function arc(x: Vector): { readonly isLarge: Vector; readonly angle: Vector } {
   const size = x.abs();
   const isLarge = size.gt(0.5);
-  const z = isLarge.select(size.neg().add(1).mul(0.5), x.square());
+  const z = isLarge.select(size.from(1).mul(0.5), x.square());
   const s = isLarge.select(z.sqrt(), size);
   return { isLarge, angle: s.add(s.mul(z).mul(z.polynomial(a))) };
 }
@@ -33,8 +33,7 @@ export function asin([x]: readonly Vector[], _: Place): Vector {
       angle
         .add(angle)
         .sub(piLow / 2)
-        .neg()
-        .add(halfPi),
+        .from(halfPi),
       angle,
     )
     .signed(x);
@@ -46,9 +45,8 @@ export function acos([x]: readonly Vector[], _: Place): Vector {
   const small = angle
     .xor(x.sign())
     .sub(piLow / 2)
-    .neg()
-    .add(halfPi);
-  const large = x.lt(0).select(twice.sub(piLow).neg().add(Math.PI), twice);
+    .from(halfPi);
+  const large = x.lt(0).select(twice.sub(piLow).from(Math.PI), twice);
   return isLarge.select(large, small);
 }
 
@@ -67,15 +65,7 @@ export function atan([x]: readonly Vector[], _: Place): Vector {
   const one = x.constant(1);
   // 1 / ∞ is 0, so that the sum of both stays finite.
   const angle = atanOfQuotient(isSteep.select(one.div(size), size), one);
-  return isSteep
-    .select(
-      angle
-        .sub(piLow / 2)
-        .neg()
-        .add(halfPi),
-      angle,
-    )
-    .signed(x);
+  return isSteep.select(angle.sub(piLow / 2).from(halfPi), angle).signed(x);
 }
 
 export function atan2([y, x]: readonly Vector[], _: Place): Vector {
@@ -90,15 +80,9 @@ export function atan2([y, x]: readonly Vector[], _: Place): Vector {
   const one = x.constant(1);
   const numerator = isSame.select(most.eq(0).select(0, one), least);
   const found = atanOfQuotient(numerator, isSame.select(one, most.lt(Infinity).select(most, Infinity)));
-  const first = isSteep.select(
-    found
-      .sub(piLow / 2)
-      .neg()
-      .add(halfPi),
-    found,
-  );
+  const first = isSteep.select(found.sub(piLow / 2).from(halfPi), found);
   // -0 is on the left, too.
   const isLeft = x.sign().sameBits(x.constant(-0));
-  const angle = isLeft.select(first.sub(piLow).neg().add(Math.PI), first).signed(y);
+  const angle = isLeft.select(first.sub(piLow).from(Math.PI), first).signed(y);
   return y.isNaN().or(x.isNaN()).select(NaN, angle);
 }

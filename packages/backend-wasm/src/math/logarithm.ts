@@ -1,6 +1,6 @@
 /** log and what is made of it. */
-import { exp } from "./exponential.ts";
-import { type Place, type Vector, bitsOf } from "./vector.ts";
+import { scaledExp } from "./exponential.ts";
+import { type FunctionCode, type Place, Vector, bitsOf, when } from "./vector.ts";
 
 /*
  * x = 2^k (1 + f) with √½ <= 1 + f < √2, and with s = f / (2 + f): log(1 + f) = f - f²/2 + s (f²/2 + R),
@@ -53,7 +53,8 @@ function logSum(k: Vector, f: Vector, c: Vector | undefined, { format }: Place):
   return k.mul(ln2[0]).sub(half.sub(s.mul(half.add(r)).add(low)).sub(f));
 }
 
-export function log([x]: readonly Vector[], place: Place): Vector {
+/** Of any number, as a function, since it is rarely needed. */
+const anyLog: FunctionCode = ([x], place) => {
   const { fraction, smallestNormal } = place.format;
   const isDenormal = x.lt(smallestNormal);
   const { k, m } = split(isDenormal.select(x.mul(2 ** (fraction + 1)), x), place);
@@ -61,53 +62,65 @@ export function log([x]: readonly Vector[], place: Place): Vector {
   const found = logSum(exponent, m.sub(1), undefined, place);
   const regular = x.lt(Infinity).select(found, x);
   return x.gt(0).select(regular, x.eq(0).select(-Infinity, NaN));
+};
+
+export function log([x]: readonly Vector[], place: Place): Vector {
+  const { k, m } = split(x, place);
+  const result = place.f.let(logSum(k, m.sub(1), undefined, place).expr);
+  const isRegular = x.ge(place.format.smallestNormal).and(x.lt(Infinity));
+  when(place, isRegular.not().any(), () => place.f.set(result, place.call(anyLog, x).expr));
+  return new Vector(place, result.get);
 }
 
-/** log(1 + x), with what the sum loses given back: log(u) + (x - (u - 1)) / u, u = 1 + x (fdlibm, s_log1p.c). */
-export function log1p([x]: readonly Vector[], place: Place): Vector {
+/** log(1 + x) of x > -1, with what the sum loses given back: log u + (x - (u - 1)) / u, u = 1 + x (fdlibm, s_log1p.c). */
+function logOfSum(x: Vector, place: Place): Vector {
   const u = x.add(1);
   const { k, m } = split(u, place);
   const isNear = k.eq(0);
   const lost = u
     .gt(2)
-    .select(u.sub(x).neg().add(1), x.sub(u.sub(1)))
+    .select(u.sub(x).from(1), x.sub(u.sub(1)))
     .div(u);
-  const found = logSum(k, isNear.select(x, m.sub(1)), isNear.select(0, lost), place);
-  const regular = x.lt(Infinity).select(found, x);
+  return logSum(k, isNear.select(x, m.sub(1)), isNear.select(0, lost), place);
+}
+
+export function log1p([x]: readonly Vector[], place: Place): Vector {
+  const regular = x.lt(Infinity).select(logOfSum(x, place), x);
   const inDomain = x.gt(-1).select(regular, x.eq(-1).select(-Infinity, NaN));
   return x.abs().lt(constants[place.format.name].tiny).select(x, inDomain);
 }
 
 /** max(x, 0) + log(1 + e^-|x|) */
 export function softplus([x]: readonly Vector[], place: Place): Vector {
-  const tail = place.call(log1p, place.call(exp, x.abs().neg()));
-  return x.gt(0).select(x, 0).add(tail);
+  const e = scaledExp(x.abs().neg(), 0, true, place);
+  const tail = e.lt(constants[place.format.name].tiny).select(e, logOfSum(e, place));
+  return x.lt(0).select(0, x).add(tail);
 }
 
-/** log1p(a + a² / (1 + √(1 + a²))) with a = |x|; log 2a where squares might overflow. */
+/** log1p(a + a² / (1 + √(1 + a²))) with a = |x|; log a + log 2 where squares might overflow. */
 export function asinh([x]: readonly Vector[], place: Place): Vector {
   const a = x.abs();
   const isLarge = a.gt(2 ** 30);
   const square = a.square();
   const small = a.add(square.div(square.add(1).sqrt().add(1)));
-  const found = place.call(log1p, isLarge.select(a, small));
+  const found = place.call(log1p, isLarge.select(a.sub(1), small));
   return isLarge.select(found.add(Math.LN2), found).signed(x);
 }
 
-/** log1p(t + √(2t + t²)) with t = x - 1; log 2x where squares might overflow. */
+/** log1p(t + √(2t + t²)) with t = x - 1; log x + log 2 where squares might overflow. */
 export function acosh([x]: readonly Vector[], place: Place): Vector {
   const isLarge = x.gt(2 ** 30);
   const t = x.sub(1);
   const small = t.add(t.add(t).add(t.square()).sqrt());
-  const found = place.call(log1p, isLarge.select(x, small));
-  return isLarge.select(found.add(Math.LN2), found);
+  const found = place.call(log1p, isLarge.select(t, small));
+  return x.lt(1).select(NaN, isLarge.select(found.add(Math.LN2), found));
 }
 
 /** log1p(2a / (1 - a)) / 2 with a = |x| */
 export function atanh([x]: readonly Vector[], place: Place): Vector {
   const a = x.abs();
   return place
-    .call(log1p, a.add(a).div(a.neg().add(1)))
+    .call(log1p, a.add(a).div(a.from(1)))
     .mul(0.5)
     .signed(x);
 }

@@ -80,7 +80,7 @@ function powerOf2(high: Vector, low: Vector, place: Place): Vector {
     .mul(t1)
     .div(t1.sub(2))
     .sub(w.add(z.mul(w)));
-  return scaled(r.sub(z).neg().add(1), n, place);
+  return scaled(r.sub(z).from(1), n, place);
 }
 
 /** As IEEE 754 has it: 1 where x is 1 or y is 0 whatever the other is, and for -1 to an infinite power. */

@@ -1,7 +1,7 @@
 /** sin, cos and tan. */
 import { type Expr, type FunctionBuilder, callOf, f64, f64x2, i32, i64, v128 } from "../emit/index.ts";
 import { rounder } from "./exponential.ts";
-import { type Place, Vector, double, halves, joined } from "./vector.ts";
+import { type Place, Vector, double, halves, joined, nameOf, when } from "./vector.ts";
 
 /*
  * x = q π/2 + r with |r| <= π/4, in float64 for both formats. Below `huge` the product q π/2 is taken off in parts of 33 bits,
@@ -14,6 +14,9 @@ const halfPi = [
 /** All of π/2 but the first part. */
 const halfPiRest = 6.07710050650619224932e-11;
 const huge = 2 ** 20;
+/** π/2 in two parts, of which the first has 24 bits. */
+const halfPiUpper = Math.fround(Math.PI / 2);
+const halfPiLower = -4.371139000186242e-8;
 
 interface Reduced {
   readonly r: Vector;
@@ -28,37 +31,69 @@ function difference(a: Vector, b: Vector): readonly [Vector, Vector] {
   return [d, a.sub(d.sub(v)).sub(b.add(v))];
 }
 
-/** `isExact`: r is wanted to all bits of float64, not only of float32. */
-function reduced(x: Vector, place: Place, isExact: boolean): Reduced {
+/** Of numbers that are not huge. */
+function reduce(x: Vector, isExact: boolean): Reduced {
   const magic = rounder(double);
-  const sum = x.mul(2 / Math.PI).add(magic);
-  const n = sum.sub(magic);
+  const q = x.mul(2 / Math.PI).add(magic);
+  const n = q.sub(magic);
   const first = x.sub(n.mul(halfPi[0]));
-  let r: Vector;
-  if (isExact) {
-    const [second, lostFirst] = difference(first, n.mul(halfPi[1]));
-    const [third, lostThen] = difference(second, n.mul(halfPi[2]));
-    r = third.add(lostFirst.add(lostThen).sub(n.mul(halfPi[3])));
-  } else r = first.sub(n.mul(halfPiRest));
-  const { f } = place;
-  const [small, quarters] = [f.let(r.expr), f.let(sum.expr)];
+  if (!isExact) return { r: first.sub(n.mul(halfPiRest)), q };
+  const [second, lostFirst] = difference(first, n.mul(halfPi[1]));
+  const [third, lostThen] = difference(second, n.mul(halfPi[2]));
+  return { r: third.add(lostFirst.add(lostThen).sub(n.mul(halfPi[3]))), q };
+}
+
+/** What is known of a vector, but of its huge numbers by `reduceHuge`. */
+function withHuge(x: Vector, { r, q }: Reduced, place: Place): Reduced {
+  const helper = place.helper("reduceHuge", ["f64"], ["v128"], reduceHuge);
+  const [a, b] = [0, 1].map((lane) => place.f.let(callOf(helper, f64x2.extract_lane(x.expr, lane))).get);
+  const pick = (...bytes: number[]): Vector =>
+    new Vector(
+      place,
+      v128.shuffle(
+        a,
+        b,
+        bytes.flatMap((from) => Array.from({ length: 8 }, (_, i) => from + i)),
+      ),
+    );
   const isHuge = x.abs().ge(huge);
-  f.if(isHuge.any(), () => {
-    const helper = place.helper("reduceHuge", ["f64"], ["v128"], reduceHuge);
-    const [a, b] = [0, 1].map((lane) => f.let(callOf(helper, f64x2.extract_lane(x.expr, lane))).get);
-    const pick = (...bytes: number[]): Vector =>
-      new Vector(
-        place,
-        v128.shuffle(
-          a,
-          b,
-          bytes.flatMap((from) => Array.from({ length: 8 }, (_, i) => from + i)),
-        ),
-      );
-    f.set(small, isHuge.select(pick(0, 16), r).expr);
-    f.set(quarters, isHuge.select(pick(8, 24), sum).expr);
+  return { r: isHuge.select(pick(0, 16), r), q: isHuge.select(pick(8, 24), q) };
+}
+
+/** Two halves in float64 as one vector of float32, and what the lower bits of q say. */
+function joinedHalves([low, high]: readonly Reduced[], place: Place): Reduced {
+  const q = v128.shuffle(low.q.expr, high.q.expr, [0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27]);
+  return { r: joined([low.r, high.r], place), q: new Vector(place, q) };
+}
+
+function reduced(x: Vector, place: Place): Reduced {
+  // sin and cos of the same x share it.
+  let found: Reduced | undefined;
+  const part = (name: "r" | "q"): Vector => {
+    const key = `${name} ${nameOf(x.expr)}`;
+    return new Vector(
+      place,
+      place.known.find(key, () => (found ??= reducedNumbers(x, place))[name].expr, place),
+    );
+  };
+  return { r: part("r"), q: part("q") };
+}
+
+function reducedNumbers(x: Vector, place: Place): Reduced {
+  const { f, format } = place;
+  const wide: Place = { ...place, format: double };
+  const parts = format === double ? [x] : halves(x, wide);
+  const all = (found: readonly Reduced[]): Reduced =>
+    format === double ? found[0] : joinedHalves(found, place);
+  const regular = parts.map((part) => reduce(part, format === double));
+  const first = all(regular);
+  const [r, q] = [f.let(first.r.expr), f.let(first.q.expr)];
+  when(place, x.abs().ge(huge).any(), () => {
+    const others = all(parts.map((part, i) => withHuge(part, regular[i], wide)));
+    f.set(r, others.r.expr);
+    f.set(q, others.q.expr);
   });
-  return { r: new Vector(place, small.get), q: new Vector(place, quarters.get) };
+  return { r: new Vector(place, r.get), q: new Vector(place, q.get) };
 }
 
 /** The first 1280 bits of 2/π behind the point. */
@@ -105,9 +140,14 @@ function reduceHuge(f: FunctionBuilder): void {
   // The point stands behind the second bit; rounded, what is left is a signed fraction.
   const q = f.let(i64.shr_u(i64.add(high, i64.const(1n << 61n)), i64.const(62))).get;
   const fraction = f.let(i64.sub(high, i64.shl(q, i64.const(62)))).get;
-  const rest = f64.mul(f64.convert_i64_s(i64.shr_u(low, i64.const(1))), f64.const(2));
-  const turned = f64.add(f64.mul(f64.convert_i64_s(fraction), f64.const(2 ** 64)), rest);
-  const r = f.let(f64.mul(turned, f64.const((Math.PI / 2) * 2 ** -126))).get;
+  // Of the fraction the upper 30 bits, whose product with the upper 24 of π/2 is exact, and the others.
+  const upper = f.let(f64.convert_i64_s(i64.shr_s(fraction, i64.const(32)))).get;
+  const middle = f64.convert_i64_s(i64.and(fraction, i64.const(0xffffffffn)));
+  const lowest = f64.mul(f64.convert_i64_s(i64.shr_u(low, i64.const(1))), f64.const(2 ** -63));
+  const small = f64.mul(f64.add(middle, lowest), f64.const((Math.PI / 2) * 2 ** -62));
+  const main = f64.mul(upper, f64.const(halfPiUpper * 2 ** -30));
+  const rest = f64.mul(upper, f64.const(halfPiLower * 2 ** -30));
+  const r = f.let(f64.add(main, f64.add(rest, small))).get;
   const isNegative = f64.lt(x.get, f64.const(0));
   const isFinite = f64.lt(f64.abs(x.get), f64.const(Infinity));
   const signed = f64.select(f64.select(f64.neg(r), r, isNegative), f64.const(NaN), isFinite);
@@ -146,14 +186,6 @@ const polynomials = {
   },
 };
 
-function reducedIn(x: Vector, place: Place): Reduced {
-  if (place.format === double) return reduced(x, place, true);
-  const wide: Place = { ...place, format: double };
-  const [low, high] = halves(x, wide).map((half) => reduced(half, wide, false));
-  const q = v128.shuffle(low.q.expr, high.q.expr, [0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27]);
-  return { r: joined([low.r, high.r], place), q: new Vector(place, q) };
-}
-
 function sinOfSmall(r: Vector, { format }: Place): Vector {
   const z = r.square();
   return r.add(r.mul(z).mul(z.polynomial(polynomials[format.name].sin)));
@@ -162,15 +194,13 @@ function sinOfSmall(r: Vector, { format }: Place): Vector {
 function cosOfSmall(r: Vector, { format }: Place): Vector {
   const z = r.square();
   const half = z.mul(0.5);
-  const first = half.neg().add(1);
-  // What `first` lost by rounding, and the rest.
-  const lost = first.neg().add(1).sub(half);
-  return first.add(lost.add(z.square().mul(z.polynomial(polynomials[format.name].cos))));
+  const first = half.from(1);
+  return first.add(z.square().mul(z.polynomial(polynomials[format.name].cos)));
 }
 
 /** Quarters later by so many, sin is taken: 0 for sin, 1 for cos. */
 function wave(x: Vector, later: bigint, place: Place): Vector {
-  const { r, q } = reducedIn(x, place);
+  const { r, q } = reduced(x, place);
   const quarter = later === 0n ? q : q.plusBits(later);
   const isOdd = quarter.andBits(1n).sameBits(1n);
   const found = isOdd.select(cosOfSmall(r, place), sinOfSmall(r, place));
@@ -187,7 +217,7 @@ export function cos([x]: readonly Vector[], place: Place): Vector {
 }
 
 export function tan([x]: readonly Vector[], place: Place): Vector {
-  const { r, q } = reducedIn(x, place);
+  const { r, q } = reduced(x, place);
   const [s, c] = [sinOfSmall(r, place), cosOfSmall(r, place)];
   const isOdd = q.andBits(1n).sameBits(1n);
   const found = isOdd.select(c.neg(), s).div(isOdd.select(s, c));

@@ -1,4 +1,5 @@
 /** Formulas in the lanes of a vector, written as arithmetic: what the elementary functions are made of. */
+import { Bytes } from "../emit/bytes.ts";
 import {
   type Expr,
   type FunctionBuilder,
@@ -64,6 +65,8 @@ export interface Place {
   readonly f: FunctionBuilder;
   readonly module: ModuleBuilder;
   readonly format: Format;
+  /** What was computed here: nothing is computed twice. */
+  readonly known: Known;
   /** The value of another function of the module, which is emitted where it is first used. */
   readonly call: (code: FunctionCode, ...args: readonly Vector[]) => Vector;
   /** A function of the module that is no vector's. */
@@ -87,7 +90,7 @@ export class Vector {
 
   constructor(place: Place, expr: Expr) {
     this.place = place;
-    this.expr = expr.args.length === 0 ? expr : place.f.let(expr).get;
+    this.expr = expr.args.length === 0 ? expr : place.known.find(nameOf(expr), () => expr, place);
   }
 
   /** A number in all lanes, or bits. */
@@ -121,6 +124,10 @@ export class Vector {
   }
   div(other: Operand): Vector {
     return this.make(this.floats.div(this.expr, this.with(other)));
+  }
+  /** What is left of another. */
+  from(other: Operand): Vector {
+    return this.make(this.floats.sub(this.with(other), this.expr));
   }
   neg(): Vector {
     return this.make(this.floats.neg(this.expr));
@@ -226,6 +233,38 @@ export class Vector {
     for (let i = coefficients.length - 2; i >= 0; i--) sum = sum.mul(this).add(coefficients[i]);
     return sum;
   }
+}
+
+/** The variables that hold what was computed on the way here, by what it is. */
+export class Known {
+  private variables = new Map<string, Expr>();
+
+  /** The value of that name, in a variable. */
+  find(name: string, value: () => Expr, { f }: Pick<Place, "f">): Expr {
+    let found = this.variables.get(name);
+    if (found === undefined) this.variables.set(name, (found = f.let(value()).get));
+    return found;
+  }
+
+  /** What is computed meanwhile is known only then. */
+  within(body: () => void): void {
+    const { variables } = this;
+    this.variables = new Map(variables);
+    body();
+    this.variables = variables;
+  }
+}
+
+/** An expression's code, as a name. */
+export function nameOf(expr: Expr): string {
+  const code = new Bytes();
+  expr.write(code);
+  return code.view().join();
+}
+
+/** Code that runs only where a condition holds. */
+export function when({ f, known }: Place, condition: Expr, body: () => void): void {
+  f.if(condition, () => known.within(body));
 }
 
 /** The four numbers of float32 as two vectors of float64. */

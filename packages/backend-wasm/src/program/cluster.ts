@@ -1,5 +1,5 @@
 /** A cluster as one function: a loop nest that reads each input once, computes in registers and writes each output once. */
-import type { DType, Graph, GraphNode, Params, Variable } from "@cotangent/core";
+import type { DType, Graph, GraphNode, Variable } from "@cotangent/core";
 import { sizeOf } from "@cotangent/core";
 import {
   type Expr,
@@ -14,7 +14,15 @@ import {
   i32x4,
   v128,
 } from "../emit/index.ts";
-import { type HostElementwise, type Mathematics, elementwise, keepIn, selected } from "./elementwise.ts";
+import {
+  type HostElementwise,
+  type Mathematics,
+  type Site,
+  elementwise,
+  keepIn,
+  selected,
+} from "./elementwise.ts";
+import { Known } from "../math/vector.ts";
 import { type Layout, broadcastStrides } from "./layout.ts";
 import { type LoopAxis, loopNest } from "./loop-nest.ts";
 import {
@@ -247,6 +255,8 @@ class ClusterCode implements Emitted {
     const { graph } = this.spec;
     const wanted = inner ? 1 : 0;
     const keep = keepIn(f);
+    // In the loop itself; where only some lanes are active, code comes once more and is called.
+    const inline = active === lanes ? { f, known: new Known() } : undefined;
     graph.inputs.forEach(({ dtype }, i) => {
       if (varies[i] !== wanted) return;
       registers[i] = keep(loadVector(operands[i].pointer.get, dtype, lanes, this.vector.strides[i], active));
@@ -266,7 +276,7 @@ class ClusterCode implements Emitted {
           elementwise(
             node.primitive.name,
             args,
-            this.site(node, keep),
+            this.site(node, keep, inline),
             this.shared.mathematics,
             this.shared.host,
           ),
@@ -282,10 +292,7 @@ class ClusterCode implements Emitted {
     });
   }
 
-  private site(
-    { inputs, outputs, params }: GraphNode,
-    keep: (value: Expr) => Expr,
-  ): { dtypes: DType[]; output: DType; lanes: 4 | 2; params: Params; keep: (value: Expr) => Expr } {
+  private site({ inputs, outputs, params }: GraphNode, keep: Site["keep"], inline: Site["inline"]): Site {
     const { avals } = this.spec.graph;
     return {
       dtypes: inputs.map((variable) => avals[variable].dtype),
@@ -293,6 +300,7 @@ class ClusterCode implements Emitted {
       lanes: this.lanes,
       params,
       keep,
+      inline,
     };
   }
 

@@ -13,6 +13,7 @@ import {
   i32x4,
   v128,
 } from "../emit/index.ts";
+import type { Known } from "../math/vector.ts";
 import { type Lanes, converted, laneOf, literal, narrowed, widened, withLane } from "./registers.ts";
 
 /** Instructions that vectors and scalars, of both widths, have alike. */
@@ -51,6 +52,8 @@ export interface Site {
   readonly params: Params;
   /** Keeps a value that is used more than once. */
   readonly keep: (value: Expr) => Expr;
+  /** Where elementary functions are to be written in place, and what was computed there; else they are called. */
+  readonly inline?: { readonly f: FunctionBuilder; readonly known: Known } | undefined;
 }
 
 type Code = (args: readonly Expr[], site: Site) => Expr;
