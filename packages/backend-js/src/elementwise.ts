@@ -1,6 +1,15 @@
 import type { Kernel, TypedArray } from "@cotangent/core";
 import { sameShape } from "@cotangent/core";
-import { erf, floorMod, power, roundHalfEven, sigmoid, softplus, strongProduct } from "./scalar-math.ts";
+import {
+  erf,
+  floorMod,
+  power,
+  roundHalfEven,
+  sech,
+  sigmoid,
+  softplus,
+  strongProduct,
+} from "./scalar-math.ts";
 import { elements, result, rounded } from "./storage.ts";
 import { broadcastStrides, offsets } from "./strided.ts";
 
@@ -130,7 +139,7 @@ export const elementwise: Record<string, Kernel> = {
   atan: unaryKernel(Math.atan),
   sinh: unaryKernel(Math.sinh),
   cosh: unaryKernel(Math.cosh),
-  sech: unaryKernel((x) => 1 / Math.cosh(x)),
+  sech: unaryKernel(sech),
   asinh: unaryKernel(Math.asinh),
   acosh: unaryKernel(Math.acosh),
   atanh: unaryKernel(Math.atanh),

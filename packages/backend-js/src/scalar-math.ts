@@ -13,6 +13,14 @@ export function sigmoid(x: number): number {
   return e / (1 + e);
 }
 
+/** 1 / cosh x, also where cosh x overflows. */
+export function sech(x: number): number {
+  const a = Math.abs(x);
+  if (a < 700) return 1 / Math.cosh(x);
+  const e = Math.exp(-a / 2); // whose square may be denormal
+  return 2 * e * e;
+}
+
 /** log(1 + e^x). */
 export function softplus(x: number): number {
   return Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));

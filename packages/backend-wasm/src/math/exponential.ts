@@ -8,7 +8,7 @@ import { type Format, type FunctionCode, type Place, Vector, single, when } from
  */
 const constants = {
   float32: {
-    ln2: [0.693359375, -2.12194440054690583e-4],
+    ln2: [0.693359375, -2.121944400546906e-4],
     // error 2^-25.8
     e: [
       0.4999999701976776, 0.1666654348373413, 0.04166720062494278, 0.008366542868316174,

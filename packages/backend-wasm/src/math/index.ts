@@ -1,5 +1,4 @@
 /** Elementary functions of vectors, emitted as functions of a module where they are used. */
-import type { DType } from "@cotangent/core";
 import { type Expr, type FunctionBuilder, type ModuleBuilder, callOf, f32x4, f64x2 } from "../emit/index.ts";
 import type { Mathematics } from "../program/elementwise.ts";
 import { splatted } from "../program/registers.ts";

@@ -79,10 +79,14 @@ export function atan2([y, x]: readonly Vector[], _: Place): Vector {
   // Zeros have no quotient, nor have infinities.
   const one = x.constant(1);
   const numerator = isSame.select(most.eq(0).select(0, one), least);
-  const found = atanOfQuotient(numerator, isSame.select(one, most.lt(Infinity).select(most, Infinity)));
-  const first = isSteep.select(found.sub(piLow / 2).from(halfPi), found);
+  const found = atanOfQuotient(numerator, isSame.select(one, most));
   // -0 is on the left, too.
   const isLeft = x.sign().sameBits(x.constant(-0));
-  const angle = isLeft.select(first.sub(piLow).from(Math.PI), first).signed(y);
+  const [from, low] = [isLeft.select(Math.PI, 0), isLeft.select(piLow, 0)];
+  const turned = found.xor(isSteep.xor(isLeft).and(x.constant(-0)));
+  const angle = turned
+    .add(isSteep.select(piLow / 2, low))
+    .add(isSteep.select(halfPi, from))
+    .signed(y);
   return y.isNaN().or(x.isNaN()).select(NaN, angle);
 }

@@ -1,0 +1,39 @@
+/** `pnpm accuracy`: how many units in the last place the elementary functions of backend-wasm are off. */
+import { wasmBackend } from "cotangent";
+import Table from "cli-table3";
+import { Command } from "commander";
+import { elementaryFunctions } from "./functions.ts";
+import { type Accuracy, everySingle, sampled } from "./measure.ts";
+
+const names = Object.keys(elementaryFunctions);
+const options = new Command("accuracy")
+  .description("Measures the errors of elementary functions, in units in the last place of the true value.")
+  .option("--function <names>", "only these, separated by commas", (text) => text.split(","), names)
+  .option("--samples <n>", "random arguments in float64, and of functions of two arguments", Number, 20_000)
+  .option("--stride <n>", "of all float32 numbers one in so many; 1 for all", Number, 1)
+  .option("--seed <n>", "of the random arguments", Number, 1)
+  .parse()
+  .opts<{ function: string[]; samples: number; stride: number; seed: number }>();
+
+const table = new Table({
+  head: ["function", "dtype", "arguments", "largest error, ulp", "at", "special values"],
+  style: { head: [], border: [] },
+});
+let isWrong = false;
+function add({ name, dtype, samples, error, at, wrong }: Accuracy): void {
+  const bound = dtype === "float32" ? 2 : 4;
+  isWrong ||= wrong.length > 0 || error > bound;
+  table.push([name, dtype, samples, error.toFixed(3), at.join(", "), wrong.join("\n") || "right"]);
+  process.stderr.write(`${name} in ${dtype}: ${error.toFixed(3)}\n`);
+}
+for (const name of options.function) {
+  const isUnary = elementaryFunctions[name].length === 1;
+  add(
+    isUnary
+      ? everySingle(wasmBackend, name, options.stride)
+      : sampled(wasmBackend, name, "float32", options.samples, options.seed),
+  );
+  add(sampled(wasmBackend, name, "float64", options.samples, options.seed));
+}
+console.log(table.toString());
+process.exitCode = isWrong ? 1 : 0;
