@@ -9,7 +9,7 @@ import { type FunctionCode, type Place, Vector, bitsOf, when } from "./vector.ts
 const constants = {
   float32: {
     // 0.693145751953125 has 16 bits, so that its product with k is exact.
-    ln2: [0.693145751953125, 1.4286068203094172e-6],
+    ln2: [0.693145751953125, 1.428606765330187e-6],
     // error 2^-29.1
     q: [0.6666677594184875, 0.3997754454612732, 0.2987165153026581],
     tiny: 2 ** -25,
