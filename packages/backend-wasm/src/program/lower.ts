@@ -32,12 +32,12 @@ import {
   isReduction,
   reductionNames,
 } from "./cluster.ts";
-import { mergeableOrder, productOf } from "./contraction.ts";
+import { type ProductSpec, productOf } from "./contraction.ts";
 import { keepIn } from "./elementwise.ts";
 import { expanded } from "./expansion.ts";
 import { emitArgExtremum, emitCumsum, emitGather, emitIndexCheck, emitScatterAdd } from "./indexing.ts";
 import { type Layout, contiguous, isContiguous, layoutsOf } from "./layout.ts";
-import { emitProduct } from "./product.ts";
+import { emitPanels, emitProduct, planOf } from "./product.ts";
 import { bytesPer, impossible, literal, loadScalar, registerType, storeScalar } from "./registers.ts";
 import { type Slot, inMemory, inRegisters, isTiny } from "./slot.ts";
 import { hasNegative, isTinyNode, paddedLayout, placesOf, tinyNode } from "./tiny.ts";
@@ -96,6 +96,8 @@ export interface Lowering extends Shared {
   readonly parallelKernels: ParallelKernel[];
   /** Where it says how many threads there are. */
   readonly threadsAddress: number;
+  /** The main thread's memory for kernels that need some. */
+  readonly scratchAddress: number;
   /** Functions of the module, by what they are for. */
   readonly functions: Map<string, Emitted>;
   readonly addressOfConstant: (graph: Graph, index: number) => number;
@@ -203,9 +205,13 @@ export class Lowerer {
   }
 
   /** Runs all of a kernel, on the threads that there are. */
-  run({ f, units, callsHost }: Emitted, args: readonly Expr[]): void {
-    const { main, base, arena, parallel, parallelKernels, threadsAddress } = this.shared;
-    const alone = (): void => main.call(f, ...args, ...(units > 1 ? [i32.const(0), i32.const(units)] : []));
+  run({ f, units, callsHost, usesScratch = false }: Emitted, args: readonly Expr[]): void {
+    const { main, base, arena, parallel, parallelKernels, threadsAddress, scratchAddress } = this.shared;
+    const rest = [
+      ...(units > 1 ? [i32.const(0), i32.const(units)] : []),
+      ...(usesScratch ? [i32.const(scratchAddress)] : []),
+    ];
+    const alone = (): void => main.call(f, ...args, ...rest);
     if (units === 1 || callsHost) {
       alone();
       return;
@@ -219,6 +225,28 @@ export class Lowerer {
         main.call(parallel, i32.const(number), frame);
       });
     main.if(i32.gt_s(i32.load(i32.const(threadsAddress)), i32.const(1)), together, alone);
+  }
+
+  /** Multiplies what lies at the addresses of A and B, into that of C. */
+  product(spec: ProductSpec, a: Expr, b: Expr, c: Expr): void {
+    const { module, arena, base } = this.shared;
+    const plan = planOf(spec);
+    const key = JSON.stringify(plan.spec);
+    const [x, y] = plan.isSwapped ? [b, a] : [a, b];
+    arena.within(() => {
+      let from = y;
+      if (plan.packsB) {
+        from = i32.add(base, i32.const(arena.reserve(plan.panelBytes)));
+        this.run(
+          this.kernel(`panels ${key}`, () => emitPanels(module, plan)),
+          [y, from],
+        );
+      }
+      this.run(
+        this.kernel(`product ${key}`, () => emitProduct(module, plan)),
+        [x, from, c],
+      );
+    });
   }
 
   /** Calls the function of a cluster, which is emitted once for all clusters like it. */
@@ -672,47 +700,15 @@ class GraphCode {
   }
 
   private contraction(node: GraphNode, [x, y]: readonly Slot[]): void {
-    const { lower, shared } = this;
-    const params = node.params as DotParams;
+    const { lower } = this;
     const [variable] = node.outputs;
     const { dtype } = x.aval;
-    let operands = [x, y];
-    let spec = productOf(dtype, x.layout, y.layout, params);
-    if (spec === undefined) {
-      const { contractX, contractY, batchX, batchY } = params;
-      operands = [this.permuted(x, batchX, contractX), this.permuted(y, batchY, contractY)];
-      const at = (from: number, count: number): number[] => Array.from({ length: count }, (_, i) => from + i);
-      spec = productOf(dtype, operands[0].layout, operands[1].layout, {
-        batchX: at(0, batchX.length),
-        batchY: at(0, batchY.length),
-        contractX: at(x.aval.rank - contractX.length, contractX.length),
-        contractY: at(y.aval.rank - contractY.length, contractY.length),
-      });
-    }
-    const product = spec ?? impossible("a contraction in order is no product of matrices");
-    const addresses = operands.map((slot) =>
+    const spec = productOf(dtype, x.layout, y.layout, node.params as DotParams);
+    const [a, b] = [x, y].map((slot) =>
       lower.offset(lower.address(slot), slot.layout.offset * bytesPer[dtype]),
     );
-    const emitted = lower.kernel(JSON.stringify(product), () => emitProduct(shared.module, product));
-    lower.run(emitted, [...addresses, this.place(variable)]);
+    lower.product(spec, a, b, this.place(variable));
     this.written(variable);
-  }
-
-  /** A copy with the axes in the order batch, free, contracted. */
-  private permuted(slot: Slot, batch: readonly number[], contract: readonly number[]): Slot {
-    const { lower, shared } = this;
-    const { aval, layout } = slot;
-    const order = mergeableOrder(aval.rank, batch, contract);
-    const shape = order.map((axis) => aval.shape[axis]);
-    const permuted = avalOf(shape, aval.dtype);
-    const address = i32.add(shared.base, i32.const(shared.arena.reserve(aval.bytes)));
-    const view = inMemory(permuted, lower.address(slot), {
-      shape,
-      strides: order.map((axis) => layout.strides[axis]),
-      offset: layout.offset,
-    });
-    lower.write(view, address);
-    return inMemory(permuted, address);
   }
 
   /** What is outside of the range is left to the host, which says so. */
