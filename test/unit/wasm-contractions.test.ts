@@ -1,9 +1,19 @@
 /** Products of matrices and convolutions as WebAssembly, against the reference backend: random shapes, strides and layouts. */
 import {
+  convolve,
+  convolveFilterTranspose,
+  convolveInputTranspose,
+  overlapAdd,
+  patches,
+} from "@cotangent/core";
+import {
   type Value,
+  avgPool2d,
   dotGeneral,
   evaluateGraph,
+  grad,
   jsBackend,
+  maxPool2d,
   stage,
   tensor,
   wasmBackend,
@@ -163,6 +173,100 @@ describe("products of matrices", () => {
         );
       }),
       { seed, numRuns: 60 },
+    );
+  });
+});
+
+/** How windows go over images: sizes about those of tiles, strides and dilations that share divisors or not. */
+const windows = tuple(
+  tuple(integer({ min: 1, max: 3 }), integer({ min: 1, max: 12 }), integer({ min: 1, max: 12 })),
+  tuple(integer({ min: 1, max: 4 }), integer({ min: 1, max: 4 })),
+  tuple(constantFrom(1, 2, 3, 4, 5, 8, 9, 17), constantFrom(1, 2, 3, 4, 7, 8, 12, 20)),
+  tuple(integer({ min: 1, max: 4 }), integer({ min: 1, max: 4 })),
+  tuple(integer({ min: 1, max: 4 }), integer({ min: 1, max: 4 })),
+  tuple(nat(3), nat(3), nat(3), nat(3)),
+)
+  .map(([[n, h, w], [kh, kw], [c, o], strides, dilation, [top, bottom, left, right]]) => {
+    const params = {
+      strides,
+      dilation,
+      padding: [
+        [top, bottom],
+        [left, right],
+      ],
+    } as const;
+    const count = (size: number, k: number, axis: 0 | 1): number => {
+      const padded = size + params.padding[axis][0] + params.padding[axis][1];
+      return Math.floor((padded - (k - 1) * dilation[axis] - 1) / strides[axis]) + 1;
+    };
+    const [oh, ow] = [count(h, kh, 0), count(w, kw, 1)];
+    return { image: [n, h, w, c], filter: [kh, kw, c, o], output: [n, oh, ow, o], params };
+  })
+  .filter(({ output }) => output[1] >= 1 && output[2] >= 1);
+
+describe("convolutions and pooling", () => {
+  test(`with any strides, padding and dilation, forwards and both ways back (seed ${seed})`, () => {
+    assert(
+      property(windows, floating, boolean(), ({ image, filter, output, params }, dtype, isTransposed) => {
+        // Operands in order, or as views that read theirs with the first two axes in each other's places.
+        const turned = (shape: readonly number[]): number[] =>
+          isTransposed ? [shape[1], shape[0], shape[2], shape[3]] : [...shape];
+        const view = (x: Value): Value => (isTransposed ? x.transpose([1, 0, 2, 3]) : x);
+        const f = (x: Value, y: Value, ct: Value): Value[] => [
+          convolve(view(x), view(y), params),
+          convolveInputTranspose(view(ct), view(y), { ...params, size: image }),
+          convolveFilterTranspose(view(x), view(ct), { ...params, size: filter }),
+        ];
+        const run = (backend: typeof wasmBackend | typeof jsBackend): Float64Array[] =>
+          results(backend, dtype, [image, filter, output].map(turned), f);
+        const terms = Math.max(
+          sizeOf(filter.slice(0, 3)),
+          filter[0] * filter[1] * filter[3],
+          sizeOf(output.slice(0, 3)),
+        );
+        expectClose(run(wasmBackend), run(jsBackend), dtype, terms);
+      }),
+      { seed, numRuns: 250 },
+    );
+  });
+
+  test(`pooling, and the patches and their sums that its derivatives are made of (seed ${seed})`, () => {
+    assert(
+      property(windows, floating, ({ image, filter, params: { strides, dilation, padding } }, dtype) => {
+        // Padding must be less than the window.
+        const window = [filter[0], filter[1]] as const;
+        const params = {
+          window,
+          strides,
+          dilation,
+          padding: padding.map((sides, axis) => sides.map((n) => Math.min(n, window[axis] - 1))) as [
+            [number, number],
+            [number, number],
+          ],
+        };
+        const fits = window.every(
+          (k, axis) =>
+            (k - 1) * dilation[axis] + 1 <=
+            image[axis + 1] + params.padding[axis][0] + params.padding[axis][1],
+        );
+        // A window that lies in the padding alone has no mean.
+        if (!fits || dilation.some((d) => d > 1)) return;
+        const f = (x: Value): Value[] => {
+          const apart = patches(x, params);
+          return [
+            maxPool2d(x, window, params),
+            avgPool2d(x, window, params),
+            apart,
+            overlapAdd(apart, { ...params, size: image }),
+            grad((v: Value) => maxPool2d(v, window, params).square().sum())(x),
+            grad((v: Value) => avgPool2d(v, window, params).square().sum())(x),
+          ];
+        };
+        const run = (backend: typeof wasmBackend | typeof jsBackend): Float64Array[] =>
+          results(backend, dtype, [image], f);
+        expectClose(run(wasmBackend), run(jsBackend), dtype, 4 * window[0] * window[1]);
+      }),
+      { seed, numRuns: 150 },
     );
   });
 });

@@ -36,6 +36,7 @@ import { type ProductSpec, productOf } from "./contraction.ts";
 import { keepIn } from "./elementwise.ts";
 import { expanded } from "./expansion.ts";
 import { emitArgExtremum, emitCumsum, emitGather, emitIndexCheck, emitScatterAdd } from "./indexing.ts";
+import { Images, hasImageCode, imageNames } from "./images.ts";
 import { type Layout, contiguous, isContiguous, layoutsOf } from "./layout.ts";
 import { emitPanels, emitProduct, planOf } from "./product.ts";
 import { bytesPer, impossible, literal, loadScalar, registerType, storeScalar } from "./registers.ts";
@@ -296,6 +297,7 @@ const readsAnyLayout = ({ primitive }: GraphNode): boolean =>
   primitive.elementwise ||
   reductionNames.has(primitive.name) ||
   viewNames.has(primitive.name) ||
+  imageNames.has(primitive.name) ||
   ["call", "concatenate", "pad", "dotGeneral"].includes(primitive.name);
 
 const viewNames = new Set(["reshape", "transpose", "slice", "flip", "broadcastTo", "straightThrough"]);
@@ -312,7 +314,11 @@ function piecesOf(size: number): number {
 
 /** Whether a primitive of one output has code, as opposed to being left to the host. */
 export const hasCode = ({ name, elementwise }: Primitive): boolean =>
-  elementwise || reductionNames.has(name) || viewNames.has(name) || compiledNames.has(name);
+  elementwise ||
+  reductionNames.has(name) ||
+  viewNames.has(name) ||
+  imageNames.has(name) ||
+  compiledNames.has(name);
 
 const compiledNames = new Set([
   "concatenate",
@@ -482,6 +488,11 @@ class GraphCode {
         this.loop(node, inputs);
         return;
       default:
+        if (hasImageCode(node)) {
+          new Images(lower, this.shared).node(node, inputs, aval, this.place(variable));
+          this.written(variable);
+          return;
+        }
         if (primitive.elementwise || reductionNames.has(primitive.name) || viewNames.has(primitive.name)) {
           this.single(node, inputs);
           return;

@@ -84,39 +84,42 @@ export function planOf(given: ProductSpec): ProductPlan {
   const lanes = lanesFor([given.dtype]);
   const bytes = bytesPer[given.dtype];
   let spec = simplest(given);
-  // Few columns: vectors lie along the terms, or, where those are far apart, along what were the rows.
+  const isDirect = (axes: readonly ProductAxis[], operand: Operand): boolean => {
+    const stride = strideThrough(axes, operand);
+    return stride !== undefined && stride >= 0 && stride * bytes < 2 ** 24;
+  };
   const isContiguous = (axes: readonly ProductAxis[], operand: Operand): boolean =>
     strideThrough(axes, operand) === 1;
+  // Few columns: vectors lie along the terms, or, where those are far apart, along what were the rows.
   const few = lanes - 1;
   let isSwapped = false;
-  const [m, n] = [countOf(spec.rows), countOf(spec.columns)];
   const swap = (): void => {
     spec = swapped(spec);
-    isSwapped = true;
+    isSwapped = !isSwapped;
   };
-  if (n <= few && m > n && !isContiguous(spec.terms, A)) swap();
-  else if (m <= few && n > m && isContiguous(spec.terms, B) && strideThrough(spec.columns, B) !== 1) swap();
+  const [m, n] = [countOf(spec.rows), countOf(spec.columns)];
+  const isFewColumns = n <= few && m > n && isContiguous(spec.rows, A) && isDirect(spec.terms, A);
+  const isFewRows = m <= few && n > m && isContiguous(spec.terms, B) && isDirect(spec.columns, B);
+  if (isFewColumns && !isContiguous(spec.terms, A)) swap();
+  else if (isFewRows && !isContiguous(spec.columns, B)) swap();
   // Vectors of C are written along its columns.
   if (strideThrough(spec.columns, C) === undefined) {
     if (strideThrough(spec.rows, C) === undefined) impossible("no axis of a product is in order");
-    spec = swapped(spec);
-    isSwapped = !isSwapped;
+    swap();
   }
   const { batch, rows, columns, terms } = spec;
   const [height, width, depth] = [rows, columns, terms].map(countOf);
-  const straightA = [strideThrough(rows, A), strideThrough(terms, A)];
-  const straightB = [strideThrough(columns, B), strideThrough(terms, B)];
-  const isDirect = (strides: readonly (number | undefined)[]): boolean =>
-    strides.every((stride) => stride !== undefined && stride >= 0 && stride * bytes < 2 ** 24);
+  const isStraightA = isDirect(rows, A) && isDirect(terms, A);
+  const isStraightB = isDirect(columns, B) && isDirect(terms, B);
   const isDot =
     width <= few &&
     depth >= 2 * lanes &&
-    isDirect(straightA) &&
-    isDirect(straightB) &&
-    straightA[1] === 1 &&
-    straightB[1] === 1;
+    isStraightA &&
+    isStraightB &&
+    isContiguous(terms, A) &&
+    isContiguous(terms, B);
   const isSharedB = batch.every(({ strides }) => strides[B] === 0);
-  const canReadB = isDirect(straightB) && (straightB[0] === 1 || width === 1);
+  const canReadB = isStraightB && (isContiguous(columns, B) || width === 1);
   const packsB =
     !isDot &&
     (!canReadB ||
@@ -131,9 +134,8 @@ export function planOf(given: ProductSpec): ProductPlan {
           ? [3, 3]
           : [hasMultiplyAdd ? 6 : 4, 2];
   const panels = Math.ceil(vectorsOfB / vectors);
-  const canReadA = isDirect(straightA);
   const packsA =
-    isDot || (canReadA && (straightA[1] === 1 || panels <= 4 || height <= 2))
+    isDot || (isStraightA && (isContiguous(terms, A) || panels <= 4 || height <= 2))
       ? "no"
       : terms.length > 0 && terms[terms.length - 1].strides[A] === 1 && terms[terms.length - 1].size >= lanes
         ? "rows"
