@@ -16,6 +16,7 @@ import {
   maxPool2d,
   stage,
   tensor,
+  where,
   wasmBackend,
   withBackend,
 } from "cotangent";
@@ -267,6 +268,71 @@ describe("convolutions and pooling", () => {
         expectClose(run(wasmBackend), run(jsBackend), dtype, 4 * window[0] * window[1]);
       }),
       { seed, numRuns: 150 },
+    );
+  });
+});
+
+describe("what follows a product", () => {
+  /** Functions of a product, a row, a column and a matrix beside it: several outputs, other dtypes in between. */
+  const endings: readonly ((z: Value, row: Value, column: Value, other: Value) => Value[])[] = [
+    (z, row) => [z.add(row).relu()],
+    (z) => [z.tanh()],
+    (z, row, column) => [z.add(row).mul(column).neg(), z.add(row)],
+    (z, row, _, other) => [where(z.gt(other), z.sub(row), other.mul(2)), z.gt(other)],
+    (z, _, column, other) => [other.mul(0.5).add(z.mul(column.slice([0, 0], [1, 1]).exp()))],
+    (z, row) => [z.gt(row).astype("int32").mul(3)],
+    (z, row) => [z.add(row), z],
+    (z, row) => [z.add(row).sum({ axis: 0 }), z.max()],
+  ];
+
+  test(`is computed with it (seed ${seed})`, () => {
+    assert(
+      property(
+        tuple(side, side, side, boolean()),
+        nat(endings.length - 1),
+        boolean(),
+        floating,
+        ([m, k, n, isDeep], which, isTransposed, dtype) => {
+          const depth = isDeep ? 600 + k : k;
+          if (m * n === 0) return;
+          const shapes = [[m, depth], isTransposed ? [n, depth] : [depth, n], [n], [m, 1], [m, n]];
+          const f = (x: Value, y: Value, row: Value, column: Value, other: Value): Value[] =>
+            endings[which](x.matmul(isTransposed ? y.transpose() : y), row, column, other).map((value) =>
+              value.dtype === dtype ? value : value.astype(dtype),
+            );
+          const run = (backend: typeof wasmBackend | typeof jsBackend): Float64Array[] =>
+            results(backend, dtype, shapes, f);
+          expectClose(run(wasmBackend), run(jsBackend), dtype, depth + m + 20);
+        },
+      ),
+      { seed, numRuns: 250 },
+    );
+  });
+
+  test(`of batches, convolutions and their gradients too (seed ${seed})`, () => {
+    assert(
+      property(windows, floating, ({ image, filter, output, params }, dtype) => {
+        const bias = [filter[3]];
+        const layer = (x: Value, w: Value, b: Value): Value => convolve(x, w, params).add(b).relu();
+        const f = (x: Value, w: Value, b: Value, ct: Value): Value[] => [
+          layer(x, w, b),
+          ...grad(([v, u, c]: Value[]) => layer(v, u, c).mul(ct).sum())([x, w, b]),
+          w.sub(convolveFilterTranspose(x, ct, { ...params, size: filter }).mul(0.1)),
+          x
+            .reshape([image[0], -1, image[3]])
+            .matmul(x.reshape([image[0], image[3], -1]))
+            .mul(2),
+        ];
+        const run = (backend: typeof wasmBackend | typeof jsBackend): Float64Array[] =>
+          results(backend, dtype, [image, filter, bias, output], f);
+        const terms = Math.max(
+          sizeOf(filter.slice(0, 3)),
+          filter[0] * filter[1] * filter[3],
+          sizeOf(output.slice(0, 3)),
+        );
+        expectClose(run(wasmBackend), run(jsBackend), dtype, 2 * terms);
+      }),
+      { seed, numRuns: 100 },
     );
   });
 });

@@ -1,11 +1,15 @@
 /** Contractions as products of matrices: which axes are rows, columns, terms and batches, and how far apart they lie. */
 import type { DType, DotParams } from "@cotangent/core";
+import type { Epilogue } from "./epilogue.ts";
 import type { Layout } from "./layout.ts";
 
-/** An axis that A, B and C go through together, each by a stride in elements, which is 0 where it takes no part. */
+/**
+ * An axis that A, B and C go through together, and what an epilogue reads and writes: each by a stride in elements, which is 0
+ * where it takes no part.
+ */
 export interface ProductAxis {
   readonly size: number;
-  readonly strides: readonly [a: number, b: number, c: number];
+  readonly strides: readonly number[];
 }
 
 /**
@@ -18,6 +22,7 @@ export interface ProductSpec {
   readonly rows: readonly ProductAxis[];
   readonly columns: readonly ProductAxis[];
   readonly terms: readonly ProductAxis[];
+  readonly epilogue?: Epilogue;
 }
 
 export const countOf = (axes: readonly ProductAxis[]): number =>
@@ -37,8 +42,8 @@ export function merged(axes: readonly ProductAxis[]): ProductAxis[] {
 }
 
 /** The product with its axes merged. */
-export const simplest = ({ dtype, batch, rows, columns, terms }: ProductSpec): ProductSpec => ({
-  dtype,
+export const simplest = ({ batch, rows, columns, terms, ...rest }: ProductSpec): ProductSpec => ({
+  ...rest,
   batch: merged(batch),
   rows: merged(rows),
   columns: merged(columns),
@@ -46,16 +51,16 @@ export const simplest = ({ dtype, batch, rows, columns, terms }: ProductSpec): P
 });
 
 /** The same product with A and B, and so rows and columns, in each other's places. */
-export function swapped({ dtype, batch, rows, columns, terms }: ProductSpec): ProductSpec {
+export function swapped({ batch, rows, columns, terms, ...rest }: ProductSpec): ProductSpec {
   const swap = (axes: readonly ProductAxis[]): ProductAxis[] =>
-    axes.map(({ size, strides: [a, b, c] }) => ({ size, strides: [b, a, c] }));
-  return { dtype, batch: swap(batch), rows: swap(columns), columns: swap(rows), terms: swap(terms) };
+    axes.map(({ size, strides: [a, b, ...others] }) => ({ size, strides: [b, a, ...others] }));
+  return { ...rest, batch: swap(batch), rows: swap(columns), columns: swap(rows), terms: swap(terms) };
 }
 
 const free = (rank: number, ...used: (readonly number[])[]): number[] =>
   Array.from({ length: rank }, (_, i) => i).filter((i) => !used.some((list) => list.includes(i)));
 
-/** The product that a contraction is, with a result in order. */
+/** The product that a contraction is, with a result in order: its axes are those of the batch, the rows and the columns. */
 export function productOf(
   dtype: DType,
   x: Layout,
@@ -86,12 +91,12 @@ export function productOf(
     size: x.shape[axis],
     strides: [x.strides[axis], y.strides[contractY[i]], 0],
   }));
-  return simplest({
+  return {
     dtype,
     batch: batch.toReversed(),
     rows: rows.toReversed(),
     columns: columns.toReversed(),
     // In the order in which the first operand lies: a sum may be taken in any.
     terms: terms.toSorted((p, q) => Math.abs(q.strides[0]) - Math.abs(p.strides[0])),
-  });
+  };
 }

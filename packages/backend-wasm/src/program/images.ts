@@ -13,6 +13,7 @@ import {
   scalarTensor,
 } from "@cotangent/core";
 import { type Expr, i32 } from "../emit/index.ts";
+import type { ProductSpec } from "./contraction.ts";
 import { convolution, filterTranspose, inputTranspose, patchesApart, windowsOf } from "./convolution.ts";
 import { type Layout, contiguous } from "./layout.ts";
 import type { Lowerer, Lowering } from "./lower.ts";
@@ -37,6 +38,13 @@ export const hasImageCode = ({ primitive, params }: GraphNode): boolean =>
 const primitiveOf = (name: string): Primitive =>
   primitives().get(name) ?? impossible(`there is no primitive ${name}`);
 
+/** A product of matrices, and the addresses of A and B. */
+export interface Product {
+  readonly spec: ProductSpec;
+  readonly a: Expr;
+  readonly b: Expr;
+}
+
 /** Writes the code of one node, whose result is to lie at an address. */
 export class Images {
   private readonly lower: Lowerer;
@@ -47,18 +55,19 @@ export class Images {
     this.shared = shared;
   }
 
-  node({ primitive, params }: GraphNode, inputs: readonly Slot[], output: Aval, target: Expr): void {
+  node(node: GraphNode, inputs: readonly Slot[], output: Aval, target: Expr): void {
+    const { primitive, params } = node;
     // Where inputs are written to memory, they lie there after this node too.
     for (const slot of inputs) this.lower.address(slot);
     const [x, y] = inputs;
     this.shared.arena.within(() => {
       switch (primitive.name) {
         case "conv2d":
-          this.convolve(x, y, params as WindowParams, output, target);
+        case "conv2dFilterTranspose": {
+          const { spec, a, b } = this.product(node, inputs, output);
+          this.lower.product(spec, a, b, [target]);
           return;
-        case "conv2dFilterTranspose":
-          this.filterTranspose(x, y, params as ConvTransposeParams, target);
-          return;
+        }
         case "conv2dInputTranspose":
           this.inputTranspose(x, y, params as ConvTransposeParams, target);
           return;
@@ -110,34 +119,20 @@ export class Images {
     );
   }
 
-  private multiply(
-    spec: Parameters<Lowerer["product"]>[0],
-    operands: readonly [Expr, Expr, Expr],
-    offsets: readonly [number, number, number],
-  ): void {
-    const bytes = bytesPer[spec.dtype];
-    const [a, b, c] = operands.map((address, i) => this.lower.offset(address, offsets[i] * bytes));
-    this.lower.product(spec, a, b, c);
-  }
-
-  private convolve(x: Slot, filters: Slot, params: WindowParams, output: Aval, target: Expr): void {
-    const image = this.padded(x, params.padding, 0);
-    const windows = windowsOf(image.layout, output.shape.slice(1, 3), filters.aval.shape, params);
-    this.multiply(
-      convolution(output.dtype, windows, filters.layout),
-      [this.lower.address(image), this.lower.address(filters), target],
-      [windows.offset, filters.layout.offset, 0],
-    );
-  }
-
-  private filterTranspose(x: Slot, cotangent: Slot, params: ConvTransposeParams, target: Expr): void {
-    const image = this.padded(x, params.padding, 0);
-    const windows = windowsOf(image.layout, cotangent.aval.shape.slice(1, 3), params.size, params);
-    this.multiply(
-      filterTranspose(x.aval.dtype, windows, cotangent.layout),
-      [this.lower.address(image), this.lower.address(cotangent), target],
-      [windows.offset, cotangent.layout.offset, 0],
-    );
+  /** The product that a convolution is, or its transpose in the filters, and the addresses of A and B. */
+  product({ primitive, params }: GraphNode, inputs: readonly Slot[], output: Aval): Product {
+    const [x, y] = inputs;
+    const window = params as WindowParams;
+    const image = this.padded(x, window.padding, 0);
+    const isForward = primitive.name === "conv2d";
+    const [positions, filters] = isForward ? [output, y.aval] : [y.aval, output];
+    const windows = windowsOf(image.layout, positions.shape.slice(1, 3), filters.shape, window);
+    const bytes = bytesPer[output.dtype];
+    return {
+      spec: (isForward ? convolution : filterTranspose)(output.dtype, windows, y.layout),
+      a: this.lower.offset(this.lower.address(image), windows.offset * bytes),
+      b: this.lower.offset(this.lower.address(y), y.layout.offset * bytes),
+    };
   }
 
   private inputTranspose(cotangent: Slot, filters: Slot, params: ConvTransposeParams, target: Expr): void {
@@ -152,9 +147,12 @@ export class Images {
     );
     const padded = this.padded(cotangent, padding, 0);
     if (leavesZeros) this.fill(target, image, 0);
-    const operands = [this.lower.address(padded), this.lower.address(filters), target] as const;
-    for (const { spec, offsets } of phases(padded.layout, filters.layout))
-      this.multiply(spec, operands, offsets);
+    const operands = [this.lower.address(padded), this.lower.address(filters), target];
+    const bytes = bytesPer[image.dtype];
+    for (const { spec, offsets } of phases(padded.layout, filters.layout)) {
+      const [a, b, c] = operands.map((address, i) => this.lower.offset(address, offsets[i] * bytes));
+      this.lower.product(spec, a, b, [c]);
+    }
   }
 
   private patches(x: Slot, params: PoolParams, output: Aval, target: Expr): void {

@@ -34,9 +34,10 @@ import {
 } from "./cluster.ts";
 import { type ProductSpec, productOf } from "./contraction.ts";
 import { keepIn } from "./elementwise.ts";
+import { epilogueOf, finishedBy, startsWithProduct, withEpilogues } from "./epilogue.ts";
 import { expanded } from "./expansion.ts";
 import { emitArgExtremum, emitCumsum, emitGather, emitIndexCheck, emitScatterAdd } from "./indexing.ts";
-import { Images, hasImageCode, imageNames } from "./images.ts";
+import { Images, type Product, hasImageCode, imageNames } from "./images.ts";
 import { type Layout, contiguous, isContiguous, layoutsOf } from "./layout.ts";
 import { emitPanels, emitProduct, planOf } from "./product.ts";
 import { bytesPer, impossible, literal, loadScalar, registerType, storeScalar } from "./registers.ts";
@@ -228,11 +229,12 @@ export class Lowerer {
     main.if(i32.gt_s(i32.load(i32.const(threadsAddress)), i32.const(1)), together, alone);
   }
 
-  /** Multiplies what lies at the addresses of A and B, into that of C. */
-  product(spec: ProductSpec, a: Expr, b: Expr, c: Expr): void {
+  /** Multiplies what lies at the addresses of A and B, into that of C, after which come those of an epilogue. */
+  product(spec: ProductSpec, a: Expr, b: Expr, others: readonly Expr[]): void {
     const { module, arena, base } = this.shared;
     const plan = planOf(spec);
-    const key = JSON.stringify(plan.spec);
+    const { epilogue, ...plain } = plan.spec;
+    const key = JSON.stringify(plain) + (epilogue === undefined ? "" : keyOfGraph(epilogue.graph));
     const [x, y] = plan.isSwapped ? [b, a] : [a, b];
     arena.within(() => {
       let from = y;
@@ -244,8 +246,8 @@ export class Lowerer {
         );
       }
       this.run(
-        this.kernel(`product ${key}`, () => emitProduct(module, plan)),
-        [x, from, c],
+        this.kernel(`product ${key}`, () => emitProduct(this.shared, plan)),
+        [x, from, ...others],
       );
     });
   }
@@ -274,23 +276,19 @@ export class Lowerer {
 
 /** Clusters with equal keys have equal code. */
 function keyOf({ graph, shape, axes, inputs, outputs }: ClusterSpec): string {
+  const layouts = [...inputs, ...outputs].map((layout) => `${layout.shape.join()}/${layout.strides.join()}`);
+  return [shape.join(), axes.join(), keyOfGraph(graph), ...layouts].join(";");
+}
+
+function keyOfGraph(graph: Graph): string {
   const nodes = graph.nodes.map(
     ({ primitive, params, inputs: from, outputs: to }) =>
       `${primitive.name} ${JSON.stringify(params)} ${from.join()}>${to.join()}`,
   );
-  const layouts = [...inputs, ...outputs].map((layout) => `${layout.shape.join()}/${layout.strides.join()}`);
   const constants = graph.constants.map(
     (tensor) => `${tensor.dtype} ${Object.is(tensor.item(), -0) ? "-0" : tensor.item()}`,
   );
-  return [
-    shape.join(),
-    axes.join(),
-    graph.avals.join(" "),
-    constants.join(),
-    graph.outputs.join(),
-    ...nodes,
-    ...layouts,
-  ].join(";");
+  return [graph.avals.join(" "), constants.join(), graph.outputs.join(), ...nodes].join(";");
 }
 
 const readsAnyLayout = ({ primitive }: GraphNode): boolean =>
@@ -356,16 +354,19 @@ class GraphCode {
   ) {
     const plain = optimize(expanded(withoutCalls(given), shared.backend));
     // Loops have elements; what has none is left to the host, node by node.
-    const graph = plain.avals.some(({ size }) => size === 0) ? plain : fused(plain);
-    this.lower = lower;
-    this.shared = shared;
-    this.f = shared.main;
-    this.graph = graph;
-    this.called = new Set(
+    const called = new Set(
       plain.nodes.flatMap(({ primitive, params }) =>
         primitive.name === "call" ? [(params as CallParams).graph] : [],
       ),
     );
+    const graph = plain.avals.some(({ size }) => size === 0)
+      ? plain
+      : withEpilogues(fused(plain), (inner) => !called.has(inner));
+    this.lower = lower;
+    this.shared = shared;
+    this.f = shared.main;
+    this.graph = graph;
+    this.called = called;
     this.targets = targets;
     this.slots = inputs.map((slot) => ({ ...slot }));
     const { of, isView } = layoutsOf(graph, readsAnyLayout, (node) => isTinyNode(graph, node));
@@ -551,6 +552,10 @@ class GraphCode {
 
   /** A fused cluster. */
   private cluster(node: GraphNode, inner: Graph, inputs: readonly Slot[]): void {
+    if (startsWithProduct(inner)) {
+      this.finished(node, inner, inputs);
+      return;
+    }
     const reduction = inner.nodes.find(({ primitive }) => reductionNames.has(primitive.name));
     const shape =
       reduction === undefined
@@ -710,16 +715,60 @@ class GraphCode {
     this.lower.write(input, address as Expr, paddedLayout(input.aval.shape, aval.shape, low, interior));
   }
 
-  private contraction(node: GraphNode, [x, y]: readonly Slot[]): void {
-    const { lower } = this;
+  private contraction(node: GraphNode, inputs: readonly Slot[]): void {
     const [variable] = node.outputs;
-    const { dtype } = x.aval;
-    const spec = productOf(dtype, x.layout, y.layout, node.params as DotParams);
-    const [a, b] = [x, y].map((slot) =>
-      lower.offset(lower.address(slot), slot.layout.offset * bytesPer[dtype]),
-    );
-    lower.product(spec, a, b, this.place(variable));
+    const { spec, a, b } = this.product(node, inputs, this.graph.avals[variable]);
+    this.lower.product(spec, a, b, [this.place(variable)]);
     this.written(variable);
+  }
+
+  private product(node: GraphNode, inputs: readonly Slot[], output: Aval): Product {
+    const { lower, shared } = this;
+    if (node.primitive.name !== "dotGeneral") return new Images(lower, shared).product(node, inputs, output);
+    const [x, y] = inputs;
+    const [a, b] = [x, y].map((slot) =>
+      lower.offset(lower.address(slot), slot.layout.offset * bytesPer[output.dtype]),
+    );
+    return { spec: productOf(output.dtype, x.layout, y.layout, node.params as DotParams), a, b };
+  }
+
+  /** A cluster that begins with a product: what comes after it is computed tile by tile, where its values can be reached. */
+  private finished(node: GraphNode, cluster: Graph, inputs: readonly Slot[]): void {
+    const { lower, shared } = this;
+    const [product] = cluster.nodes;
+    const aval = cluster.avals[product.outputs[0]];
+    const [x, y, ...rest] = inputs;
+    const addresses = inputs.map((slot) => lower.address(slot));
+    const targets = node.outputs.map((variable) => this.place(variable));
+    shared.arena.within(() => {
+      const { spec, a, b } = this.product(product, [x, y], aval);
+      const epilogue = epilogueOf(cluster);
+      const { graph, main } = epilogue;
+      const layouts = rest.map(({ layout }) => layout);
+      const whole = finishedBy(spec, epilogue, layouts);
+      if (planOf(whole).canFinish) {
+        const read = rest.map(({ layout }, i) =>
+          lower.offset(addresses[2 + i], layout.offset * bytesPer[graph.inputs[1 + i].dtype]),
+        );
+        lower.product(whole, a, b, [targets[main], ...read, ...targets.filter((_, i) => i !== main)]);
+        return;
+      }
+      const place = i32.add(shared.base, i32.const(shared.arena.reserve(aval.bytes)));
+      lower.product(spec, a, b, [place]);
+      const layout = contiguous(aval.shape);
+      lower.cluster(
+        {
+          graph,
+          shape: aval.shape,
+          axes: [],
+          inputs: [layout, ...layouts],
+          outputs: graph.outputs.map(() => layout),
+        },
+        [place, ...addresses.slice(2)],
+        targets,
+      );
+    });
+    for (const variable of node.outputs) this.written(variable);
   }
 
   /** What is outside of the range is left to the host, which says so. */

@@ -3,7 +3,7 @@
  * of High-Performance Matrix Multiplication", 2008). What lies badly is packed: B as a whole before, into panels as wide as a
  * tile; rows of A block by block, into memory that each thread has for itself.
  */
-import type { DType } from "@cotangent/core";
+import type { DType, GraphNode, Variable } from "@cotangent/core";
 import {
   type Expr,
   type FunctionBuilder,
@@ -18,12 +18,15 @@ import {
   v128,
 } from "../emit/index.ts";
 import { scratchBytes } from "../threads/pool.ts";
-import type { Emitted } from "./cluster.ts";
+import type { Emitted, Shared } from "./cluster.ts";
 import { type ProductAxis, type ProductSpec, countOf, simplest, swapped } from "./contraction.ts";
+import { elementwise, keepIn } from "./elementwise.ts";
+import type { Epilogue } from "./epilogue.ts";
 import {
   bytesPer,
   impossible,
   lanesFor,
+  literal,
   loadScalar,
   loadVector,
   storeScalar,
@@ -31,7 +34,8 @@ import {
 } from "./registers.ts";
 
 const [A, B, C] = [0, 1, 2] as const;
-type Operand = typeof A | typeof B | typeof C;
+/** A, B, C, or from the fourth on what an epilogue reads and writes. */
+type Operand = number;
 
 /** A module with the one instruction that multiplies and adds at once where the machine has that (relaxed SIMD). */
 const withMultiplyAdd = new Uint8Array([
@@ -57,6 +61,8 @@ export interface ProductPlan {
   readonly isDot: boolean;
   readonly packsB: boolean;
   readonly packsA: "no" | "rows" | "terms";
+  /** Whether it does what comes after the product too. */
+  readonly canFinish: boolean;
   /** The panels of B, which are shared by all of a batch where B is. */
   readonly panelBytes: number;
   readonly isSharedB: boolean;
@@ -79,6 +85,10 @@ function strideThrough(axes: readonly ProductAxis[], operand: Operand): number |
   );
   return isOne ? (axes.at(-1)?.strides[operand] ?? 0) : undefined;
 }
+
+/** The dtypes of what an epilogue reads besides the product, and of what it writes besides C. */
+const operandsOf = ({ graph, main }: Epilogue): DType[] =>
+  [...graph.inputs.slice(1), ...graph.outputAvals.filter((_, i) => i !== main)].map(({ dtype }) => dtype);
 
 export function planOf(given: ProductSpec): ProductPlan {
   const lanes = lanesFor([given.dtype]);
@@ -143,12 +153,19 @@ export function planOf(given: ProductSpec): ProductPlan {
   // Few rows go along rows of B, of which only some are at hand at once.
   const mostDepth = isDot ? Infinity : !packsB && height <= 2 ? 64 : 2048 / bytes;
   const { splitAxis, splitSize } = splitOf(atLeastOne(terms), mostDepth);
+  const others = spec.epilogue === undefined ? 0 : operandsOf(spec.epilogue).length;
+  const canFinish =
+    !isDot &&
+    Array.from({ length: others }, (_, i) => strideThrough(columns, 3 + i)).every(
+      (stride) => stride !== undefined,
+    );
   return {
     spec,
     isSwapped,
     isDot,
     packsB,
     packsA,
+    canFinish,
     panelBytes: packsB ? (isSharedB ? 1 : countOf(batch)) * depth * vectorsOfB * lanes * bytes : 0,
     isSharedB,
     height: tileRows,
@@ -207,15 +224,21 @@ class ProductCode {
   }
 
   /** Bytes from the start of an operand to where the index of some axes, taken as one number, leads. */
-  offset(f: FunctionBuilder, index: Expr, axes: readonly ProductAxis[], operand: Operand): Expr {
+  offset(
+    f: FunctionBuilder,
+    index: Expr,
+    axes: readonly ProductAxis[],
+    operand: Operand,
+    bytes: number = this.bytes,
+  ): Expr {
     const straight = strideThrough(axes, operand);
-    if (straight !== undefined) return scaled(index, straight * this.bytes);
+    if (straight !== undefined) return scaled(index, straight * bytes);
     let rest = f.let(index).get;
     let total: Expr | undefined;
     for (let i = axes.length - 1; i >= 0; i--) {
       const { size, strides } = axes[i];
       const digit = i === 0 ? rest : i32.rem_u(rest, i32.const(size));
-      const part = scaled(digit, strides[operand] * this.bytes);
+      const part = scaled(digit, strides[operand] * bytes);
       total = total === undefined ? part : i32.add(total, part);
       if (i > 0) rest = f.let(i32.div_u(rest, i32.const(size))).get;
     }
@@ -441,29 +464,32 @@ function emitRows(code: ProductCode, rowBytes: number): FunctionBuilder {
   return f;
 }
 
-/** From the addresses of A, of B or its panels, and of C. */
-export function emitProduct(module: ModuleBuilder, plan: ProductPlan): Emitted {
-  return plan.isDot ? emitDots(module, plan) : emitTiles(module, plan);
+/** From the addresses of A, of B or its panels, of C, and of what the epilogue reads and writes. */
+export function emitProduct(shared: Shared, plan: ProductPlan): Emitted {
+  return plan.isDot ? emitDots(shared.module, plan) : emitTiles(shared, plan);
 }
 
-/** The arguments of a function that can be run in parts, and the parts to be done. */
+/** A function of so many addresses that can be run in parts, and the parts to be done. */
 function inParts(
   module: ModuleBuilder,
   name: string,
+  addresses: number,
   all: number,
   isLarge: boolean,
 ): { f: FunctionBuilder; units: number; begin: Expr; end: Expr; scratch: Expr } {
   const units = isLarge ? all : 1;
-  const f = module.function(
-    name,
-    units > 1 ? ["i32", "i32", "i32", "i32", "i32", "i32"] : ["i32", "i32", "i32", "i32"],
-  );
-  if (units === 1) return { f, units, begin: i32.const(0), end: i32.const(all), scratch: f.args[3].get };
-  return { f, units, begin: f.args[3].get, end: f.args[4].get, scratch: f.args[5].get };
+  const rest = units > 1 ? 3 : 1;
+  const f = module.function(name, new Array<"i32">(addresses + rest).fill("i32"));
+  const [begin, end] =
+    units > 1 ? f.args.slice(addresses).map(({ get }) => get) : [i32.const(0), i32.const(all)];
+  return { f, units, begin, end, scratch: f.args[addresses + rest - 1].get };
 }
 
-function emitTiles(module: ModuleBuilder, plan: ProductPlan): Emitted {
+function emitTiles(shared: Shared, plan: ProductPlan): Emitted {
+  const { module } = shared;
   const code = new ProductCode(module, plan);
+  const others = plan.spec.epilogue === undefined ? [] : operandsOf(plan.spec.epilogue);
+  const hostCalls = shared.host.calls();
   const { spec, packsA, packsB, splitAxis, splitSize } = plan;
   const { bytes, rows, panels, width, lastWidth, depth, terms } = code;
   const batches = countOf(spec.batch);
@@ -484,8 +510,14 @@ function emitTiles(module: ModuleBuilder, plan: ProductPlan): Emitted {
   const acrossPanels = Math.ceil(panels / strips);
   const across = Math.ceil(panels / acrossPanels);
   const isLarge = batches * rows * code.columns * depth >= manyProducts;
-  const { f, units, begin, end, scratch } = inParts(module, "product", batches * blocks * across, isLarge);
-  const [x, y, z] = f.args;
+  const { f, units, begin, end, scratch } = inParts(
+    module,
+    "product",
+    3 + others.length,
+    batches * blocks * across,
+    isLarge,
+  );
+  const [x, y, z, ...rest] = f.args.slice(0, 3 + others.length);
 
   const pieces = Math.ceil(terms[splitAxis].size / splitSize);
   const outer = terms.slice(0, splitAxis);
@@ -502,7 +534,8 @@ function emitTiles(module: ModuleBuilder, plan: ProductPlan): Emitted {
     column: columnStride,
     isSummed: turns > 1,
   };
-  const tileOf = (height: number, active: number): FunctionBuilder => emitTile(code, layout, height, active);
+  const tileOf = (height: number, active: number): FunctionBuilder =>
+    emitTile(shared, code, layout, height, active);
   const heights = [...new Set([high, low])];
   const wholeTiles = panels > 1 ? heights.map((height) => tileOf(height, width)) : [];
   const lastTiles = heights.map((height) => tileOf(height, lastWidth));
@@ -526,14 +559,17 @@ function emitTiles(module: ModuleBuilder, plan: ProductPlan): Emitted {
 
   each(f, begin, end, (unit) => {
     const strip = f.let(i32.rem_u(unit, i32.const(across)));
-    const rest = f.let(i32.div_u(unit, i32.const(across)));
-    const product = f.let(i32.div_u(rest.get, i32.const(blocks)));
+    const aside = f.let(i32.div_u(unit, i32.const(across)));
+    const product = f.let(i32.div_u(aside.get, i32.const(blocks)));
     const startA = f.let(i32.add(x.get, code.offset(f, product.get, spec.batch, A)));
     const startB = f.let(
       i32.add(y.get, packsB ? scaled(product.get, panelBatch) : code.offset(f, product.get, spec.batch, B)),
     );
     const startC = f.let(i32.add(z.get, code.offset(f, product.get, spec.batch, C)));
-    const firstTile = f.let(scaled(i32.rem_u(rest.get, i32.const(blocks)), blockTiles));
+    const startOthers = rest.map((start, i) =>
+      f.let(i32.add(start.get, code.offset(f, product.get, spec.batch, 3 + i, bytesPer[others[i]]))),
+    );
+    const firstTile = f.let(scaled(i32.rem_u(aside.get, i32.const(blocks)), blockTiles));
     const endTile = f.let(least(plus(firstTile.get, blockTiles), i32.const(tiles)));
     const firstPanel = f.let(scaled(strip.get, acrossPanels));
     const endPanel = f.let(least(plus(firstPanel.get, acrossPanels), i32.const(panels)));
@@ -573,7 +609,9 @@ function emitTiles(module: ModuleBuilder, plan: ProductPlan): Emitted {
             ),
           ),
         );
-      const isFirst = f.let(i32.eqz(turn));
+      const state = f.let(
+        i32.or(scaled(i32.eqz(turn), isFirst), scaled(i32.eq(turn, i32.const(turns - 1)), isLast)),
+      );
       const rowsFrom = f.let(firstRow(firstTile.get));
       each(f, firstPanel.get, endPanel.get, (panel) => {
         const panelAt = packsB
@@ -584,14 +622,18 @@ function emitTiles(module: ModuleBuilder, plan: ProductPlan): Emitted {
             );
         const b = f.let(i32.add(startB.get, panelAt));
         // The last panel is narrower.
-        const isLast = f.let(i32.eq(panel, i32.const(panels - 1)));
+        const isLastPanel = f.let(i32.eq(panel, i32.const(panels - 1)));
         if (packsB && panels > 1 && code.padded(lastWidth) !== width) {
           const less = i32.mul(term.get, i32.const((width - code.padded(lastWidth)) * bytes));
-          f.if(isLast.get, () => f.set(b, i32.sub(b.get, less)));
+          f.if(isLastPanel.get, () => f.set(b, i32.sub(b.get, less)));
         }
         const c = f.let(i32.add(startC.get, scaled(panel, width * columnStride * bytes)));
+        const of = startOthers.map((start, i) => {
+          const stride = strideThrough(spec.columns, 3 + i) ?? impossible("an epilogue cannot be reached");
+          return f.let(i32.add(start.get, scaled(panel, width * stride * bytesPer[others[i]]))).get;
+        });
         const row = f.let(rowsFrom.get);
-        const go = (of: readonly FunctionBuilder[]): void =>
+        const go = (tilesOf: readonly FunctionBuilder[]): void =>
           each(f, firstTile.get, endTile.get, (tile) =>
             byHeight(tile, (which) => {
               const a =
@@ -602,22 +644,25 @@ function emitTiles(module: ModuleBuilder, plan: ProductPlan): Emitted {
                     : i32.add(source.get, scaled(row.get, layout.row * bytes));
               const target =
                 rowStride === undefined ? c.get : i32.add(c.get, scaled(row.get, rowStride * bytes));
-              f.call(of[which], a, b.get, target, depthHere.get, isFirst.get, row.get);
+              f.call(tilesOf[which], a, b.get, target, depthHere.get, state.get, row.get, ...of);
               advance(f, row, heights[which]);
             }),
           );
         if (panels === 1) go(lastTiles);
         else
           f.if(
-            isLast.get,
+            isLastPanel.get,
             () => go(lastTiles),
             () => go(wholeTiles),
           );
       });
     });
   });
-  return { f, units, callsHost: false, usesScratch: true };
+  return { f, units, callsHost: shared.host.calls() > hostCalls, usesScratch: true };
 }
+
+/** Which terms a tile is given: the first ones, the last ones, or both. */
+const [isFirst, isLast] = [1, 2] as const;
 
 /** How a tile finds its elements, in elements. */
 interface TileLayout {
@@ -631,12 +676,23 @@ interface TileLayout {
   readonly isSummed: boolean;
 }
 
-/** A tile: from the addresses of A, B and C, the number of terms, whether they are the first, and the number of the first row. */
-function emitTile(code: ProductCode, layout: TileLayout, height: number, width: number): FunctionBuilder {
+/**
+ * A tile: from the addresses of A, B and C, the number of terms, which they are, the number of the first row, and the addresses
+ * of what the epilogue reads and writes.
+ */
+function emitTile(
+  shared: Shared,
+  code: ProductCode,
+  layout: TileLayout,
+  height: number,
+  width: number,
+): FunctionBuilder {
   const { bytes, dtype, lanes, module } = code;
+  const { epilogue } = code.plan.spec;
   const vectors = Math.ceil(width / lanes);
-  const f = module.function(`tile_${height}x${width}`, ["i32", "i32", "i32", "i32", "i32", "i32"]);
-  const [x, y, z, depth, isFirst, row] = f.args;
+  const others = epilogue === undefined ? 0 : operandsOf(epilogue).length;
+  const f = module.function(`tile_${height}x${width}`, new Array<"i32">(6 + others).fill("i32"));
+  const [x, y, z, depth, state, row] = f.args;
   const active = (v: number): number => Math.min(lanes, width - v * lanes);
   const sums = Array.from({ length: height }, () => Array.from({ length: vectors }, () => f.local("v128")));
   const column = (v: number): Expr => {
@@ -669,7 +725,7 @@ function emitTile(code: ProductCode, layout: TileLayout, height: number, width: 
     Array.from({ length: vectors }, (_, v) => plus(start, v * lanes * layout.column * bytes)),
   );
   if (layout.isSummed)
-    f.if(i32.eqz(isFirst.get), () =>
+    f.if(i32.eqz(i32.and(state.get, i32.const(isFirst))), () =>
       sums.forEach((tileRow, r) =>
         tileRow.forEach((sum, v) =>
           f.set(sum, code.add(sum.get, code.load(places[r][v], active(v), layout.column))),
@@ -682,7 +738,97 @@ function emitTile(code: ProductCode, layout: TileLayout, height: number, width: 
         f.store(store);
     }),
   );
+  if (epilogue !== undefined) {
+    const finish = (): void => emitEpilogue(shared, code, epilogue, f, layout, height, width);
+    if (layout.isSummed) f.if(i32.and(state.get, i32.const(isLast)), finish);
+    else finish();
+  }
   return f;
+}
+
+/** The end of a tile: what the epilogue makes of the sums that it has written. */
+function emitEpilogue(
+  shared: Shared,
+  code: ProductCode,
+  { graph, main }: Epilogue,
+  f: FunctionBuilder,
+  layout: TileLayout,
+  height: number,
+  width: number,
+): void {
+  const { lanes } = code;
+  const { spec } = code.plan;
+  const z = f.args[2];
+  const row = f.args[5];
+  const keep = keepIn(f);
+  const registers: (Expr | undefined)[] = [];
+  // The operands in the order of their strides: C, inputs, outputs.
+  const outputs = graph.outputs.map((_, i) => i).filter((i) => i !== main);
+  const dtypes = [code.dtype, ...graph.inputs.slice(1).map(({ dtype }) => dtype)];
+  for (const i of outputs) dtypes.push(graph.outputAvals[i].dtype);
+  const pointers = dtypes.map((_, k) => f.local("i32"));
+  const columnStride = (k: number): number => strideThrough(spec.columns, C + k) ?? 0;
+  const addressOf = (k: number, v: number): Expr =>
+    plus(pointers[k].get, v * lanes * columnStride(k) * bytesPer[dtypes[k]]);
+  const compute = (node: GraphNode): void => {
+    const [output] = node.outputs;
+    registers[output] = keep(
+      elementwise(
+        node.primitive.name,
+        node.inputs.map((variable) => registers[variable] ?? impossible("a register is not set")),
+        {
+          dtypes: node.inputs.map((variable) => graph.avals[variable].dtype),
+          output: graph.avals[output].dtype,
+          lanes,
+          params: node.params,
+          keep,
+        },
+        shared.mathematics,
+        shared.host,
+      ),
+    );
+  };
+  // Numbers that are made of numbers are ready before the rows begin.
+  const early = new Set<Variable>(graph.constants.map((_, i) => graph.firstConstant + i));
+  graph.inputs.forEach(({ size }, i) => {
+    if (i > 0 && size === 1) early.add(i);
+  });
+  for (const {
+    inputs,
+    outputs: [output],
+  } of graph.nodes)
+    if (graph.avals[output].size === 1 && inputs.every((variable) => early.has(variable))) early.add(output);
+  graph.constants.forEach((tensor, i) => {
+    registers[graph.firstConstant + i] = literal(tensor.item(), tensor.dtype, lanes);
+  });
+  graph.inputs.forEach(({ dtype }, i) => {
+    if (early.has(i)) registers[i] = keep(loadVector(f.args[5 + i].get, dtype, lanes, 0, lanes));
+  });
+  for (const node of graph.nodes) if (early.has(node.outputs[0])) compute(node);
+  const at = f.let(row.get);
+  repeat(f, height, () => {
+    dtypes.forEach((dtype, k) => {
+      // C's address is that of the tile's first row, unless its rows lie on several axes.
+      const first = k === 0 ? z : f.args[5 + k];
+      const index = k === 0 && layout.c !== undefined ? i32.sub(at.get, row.get) : at.get;
+      f.set(pointers[k], i32.add(first.get, code.offset(f, index, spec.rows, C + k, bytesPer[dtype])));
+    });
+    for (let v = 0; v * lanes < width; v++) {
+      const active = Math.min(lanes, width - v * lanes);
+      graph.inputs.forEach(({ dtype }, i) => {
+        if (!early.has(i))
+          registers[i] = keep(loadVector(addressOf(i, v), dtype, lanes, columnStride(i), active));
+      });
+      for (const node of graph.nodes) if (!early.has(node.outputs[0])) compute(node);
+      graph.outputs.forEach((variable, i) => {
+        const k = i === main ? 0 : graph.inputs.length + outputs.indexOf(i);
+        const value = registers[variable] ?? impossible("an output is not set");
+        for (const store of storeVector(addressOf(k, v), value, dtypes[k], lanes, columnStride(k), active))
+          f.store(store);
+      });
+    }
+    advance(f, at, 1);
+  });
 }
 
 /** Rows of A times few columns, all of them contiguous along the terms: sums in the lanes of vectors. */
@@ -697,7 +843,7 @@ function emitDots(module: ModuleBuilder, plan: ProductPlan): Emitted {
   const blockTiles = Math.ceil(tiles / wanted);
   const blocks = Math.ceil(tiles / blockTiles);
   const isLarge = batches * rows * columns * depth >= manyProducts;
-  const { f, units, begin, end } = inParts(module, "dots", batches * blocks, isLarge);
+  const { f, units, begin, end } = inParts(module, "dots", 3, batches * blocks, isLarge);
   const [x, y, z] = f.args;
   const rowA = strideThrough(spec.rows, A) ?? 0;
   const columnB = strideThrough(spec.columns, B) ?? 0;
