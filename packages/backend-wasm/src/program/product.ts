@@ -52,6 +52,9 @@ const mostTiles = 16;
 /** B is packed from so many bytes on: about what the first cache holds beside the rest. */
 const manyBytes = 16_384;
 
+/** Most columns that are summed along vectors of terms. */
+const mostDots = 4;
+
 /** How a product is taken apart. */
 export interface ProductPlan {
   readonly spec: ProductSpec;
@@ -101,15 +104,14 @@ export function planOf(given: ProductSpec): ProductPlan {
   const isContiguous = (axes: readonly ProductAxis[], operand: Operand): boolean =>
     strideThrough(axes, operand) === 1;
   // Few columns: vectors lie along the terms, or, where those are far apart, along what were the rows.
-  const few = lanes - 1;
   let isSwapped = false;
   const swap = (): void => {
     spec = swapped(spec);
     isSwapped = !isSwapped;
   };
   const [m, n] = [countOf(spec.rows), countOf(spec.columns)];
-  const isFewColumns = n <= few && m > n && isContiguous(spec.rows, A) && isDirect(spec.terms, A);
-  const isFewRows = m <= few && n > m && isContiguous(spec.terms, B) && isDirect(spec.columns, B);
+  const isFewColumns = n < lanes && m > n && isContiguous(spec.rows, A) && isDirect(spec.terms, A);
+  const isFewRows = m <= mostDots && n > m && isContiguous(spec.terms, B) && isDirect(spec.columns, B);
   if (isFewColumns && !isContiguous(spec.terms, A)) swap();
   else if (isFewRows && !isContiguous(spec.columns, B)) swap();
   // Vectors of C are written along its columns.
@@ -122,7 +124,7 @@ export function planOf(given: ProductSpec): ProductPlan {
   const isStraightA = isDirect(rows, A) && isDirect(terms, A);
   const isStraightB = isDirect(columns, B) && isDirect(terms, B);
   const isDot =
-    width <= few &&
+    width <= mostDots &&
     depth >= 2 * lanes &&
     isStraightA &&
     isStraightB &&
@@ -349,42 +351,74 @@ function emitGather(
   const { spec } = code.plan;
   const axes = operand === A ? spec.rows : spec.columns;
   const f = module.function(`gather_${active}`, ["i32", "i32", "i32", "i32"]);
-  const [source, target, number, count] = f.args;
+  const [source, target, number, steps] = f.args;
   const starts = Array.from({ length: active }, (_, r) =>
     f.let(i32.add(source.get, code.offset(f, plus(number.get, r), axes, operand))),
   );
   const at = f.local("i32");
-  const walk = (body: () => void): void => {
+  /** Goes through the terms; `several` does as many of them as a vector has lanes, where they lie side by side. */
+  const walk = (body: () => void, several?: () => void): void => {
+    const next = (terms: number, step: number): void => {
+      advance(f, target, terms * width * bytes);
+      advance(f, at, terms * step);
+    };
     const inner = (axis: number): void => {
-      if (axis === code.terms.length) {
-        body();
-        advance(f, target, width * bytes);
-        return;
-      }
       const { size, strides } = code.terms[axis];
       const step = strides[operand] * bytes;
-      repeat(f, axis === firstAxis ? count.get : size, () => {
-        inner(axis + 1);
-        advance(f, at, step);
-      });
+      const count = axis === firstAxis ? steps.get : size;
+      const isInnermost = axis === code.terms.length - 1;
+      if (isInnermost && several !== undefined) {
+        const left = f.let(typeof count === "number" ? i32.const(count) : count);
+        f.block((end) =>
+          f.loop((again) => {
+            f.branchIf(end, i32.lt_s(left.get, i32.const(lanes)));
+            several();
+            next(lanes, step);
+            advance(f, left, -lanes);
+            f.branch(again);
+          }),
+        );
+        f.if(left.get, () =>
+          repeat(f, left.get, () => {
+            body();
+            next(1, step);
+          }),
+        );
+      } else
+        repeat(f, count, () => {
+          if (isInnermost) {
+            body();
+            next(1, step);
+          } else {
+            inner(axis + 1);
+            advance(f, at, step);
+          }
+        });
       if (axis > firstAxis) advance(f, at, -size * step);
     };
     inner(firstAxis);
   };
-  const oneByOne = (): void =>
-    walk(() => {
-      for (let r = 0; r < width; r++) {
-        const value =
-          r < active
-            ? loadScalar(i32.add(starts[r].get, at.get), dtype)
-            : dtype === "float64"
-              ? f64.const(0)
-              : dtype === "float32"
-                ? f32.const(0)
-                : i32.const(0);
-        f.store(storeScalar(target.get, value, dtype, r * bytes));
-      }
-    });
+  const zero = literal(0, dtype, 1);
+  const one = (): void => {
+    for (let r = 0; r < width; r++) {
+      const value = r < active ? loadScalar(i32.add(starts[r].get, at.get), dtype) : zero;
+      f.store(storeScalar(target.get, value, dtype, r * bytes));
+    }
+  };
+  /** The elements of as many terms as there are lanes, for as many rows, with the lanes in each other's places. */
+  const transposed = (): void => {
+    for (let r = 0; r < width; r += lanes) {
+      const vectors = Array.from({ length: lanes }, (_, i) =>
+        r + i < active ? f.let(v128.load(i32.add(starts[r + i].get, at.get))).get : literal(0, dtype, lanes),
+      );
+      transpose(f, vectors).forEach((vector, term) =>
+        f.store(v128.store(target.get, vector, (term * width + r) * bytes)),
+      );
+    }
+  };
+  const last = code.terms[code.terms.length - 1];
+  const canTranspose = last.strides[operand] === 1 && last.size >= lanes && width % lanes === 0;
+  const oneByOne = (): void => walk(one, canTranspose ? transposed : undefined);
   const straight = strideThrough(axes, operand);
   const canBeTogether = active > 1 && axes.at(-1)?.strides[operand] === 1;
   const together = (): void => {
@@ -405,6 +439,23 @@ function emitGather(
     f.if(i32.eq(span, i32.const((active - 1) * bytes)), together, oneByOne);
   } else oneByOne();
   return f;
+}
+
+/** Four vectors of four lanes, or two of two, with rows and columns in each other's places. */
+function transpose(f: FunctionBuilder, vectors: readonly Expr[]): Expr[] {
+  const bytesFrom = (first: number, count: number): number[] =>
+    Array.from({ length: count }, (_, i) => first + i);
+  const words = (...lanes: readonly number[]): number[] => lanes.flatMap((lane) => bytesFrom(4 * lane, 4));
+  const [low, high] = [words(0, 1, 4, 5), words(2, 3, 6, 7)];
+  if (vectors.length === 2) {
+    const [a, b] = vectors;
+    return [v128.shuffle(a, b, low), v128.shuffle(a, b, high)];
+  }
+  const [a, b, c, d] = vectors;
+  const [first, second] = [words(0, 4, 1, 5), words(2, 6, 3, 7)];
+  const halves = [v128.shuffle(a, b, first), v128.shuffle(c, d, first)].map((x) => f.let(x).get);
+  const others = [v128.shuffle(a, b, second), v128.shuffle(c, d, second)].map((x) => f.let(x).get);
+  return [halves, others].flatMap(([x, y]) => [v128.shuffle(x, y, low), v128.shuffle(x, y, high)]);
 }
 
 /**
@@ -837,7 +888,7 @@ function emitDots(module: ModuleBuilder, plan: ProductPlan): Emitted {
   const { spec } = plan;
   const { bytes, rows, columns, depth, dtype, lanes } = code;
   const batches = countOf(spec.batch);
-  const most = columns === 1 ? 4 : columns === 2 ? 4 : 3;
+  const most = [4, 4, 3, 2][columns - 1];
   const tiles = Math.ceil(rows / most);
   const wanted = Math.min(tiles, Math.ceil(parts / batches));
   const blockTiles = Math.ceil(tiles / wanted);
