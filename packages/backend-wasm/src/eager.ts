@@ -15,6 +15,12 @@ import {
  */
 const manyElements = 2048;
 
+/**
+ * The same for what does many operations per element, as products do: from so many on, the millisecond that it takes to
+ * compile a program is made good within some tens of calls.
+ */
+const manyOperations = 32_768;
+
 /** Kernels that give their input's own buffer, or that have no code but the reference's. */
 const never = new Set(["reshape", "stopGradient", "straightThrough"]);
 
@@ -72,7 +78,13 @@ export function kernelsOf(
       ? (inputs, output, params) =>
           output.size < manyElements ? small(inputs, output, params) : program(inputs, output, params)
       : (inputs, output, params) =>
-          output.size < manyElements && inputs.every(({ size }) => size < manyElements)
+          output.size < manyElements &&
+          inputs.every(({ size }) => size < manyElements) &&
+          primitive.cost(
+            inputs.map(({ aval }) => aval),
+            output,
+            params,
+          ) < manyOperations
             ? small(inputs, output, params)
             : program(inputs, output, params);
     found.set(name, kernel);

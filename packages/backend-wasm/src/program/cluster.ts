@@ -68,6 +68,8 @@ export interface Emitted {
   readonly units: number;
   /** Whether it calls the host, which other threads cannot. */
   readonly callsHost: boolean;
+  /** Whether it has one more argument, the last: the address of memory that its thread has for itself. */
+  readonly usesScratch?: boolean;
 }
 
 /** From so many elements on, a cluster can be run in parts. */

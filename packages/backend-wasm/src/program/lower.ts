@@ -32,12 +32,14 @@ import {
   isReduction,
   reductionNames,
 } from "./cluster.ts";
-import { mergeableOrder, productOf } from "./contraction.ts";
+import { type ProductSpec, productOf } from "./contraction.ts";
 import { keepIn } from "./elementwise.ts";
+import { epilogueOf, finishedBy, startsWithProduct, withEpilogues } from "./epilogue.ts";
 import { expanded } from "./expansion.ts";
 import { emitArgExtremum, emitCumsum, emitGather, emitIndexCheck, emitScatterAdd } from "./indexing.ts";
+import { Images, type Product, hasImageCode, imageNames } from "./images.ts";
 import { type Layout, contiguous, isContiguous, layoutsOf } from "./layout.ts";
-import { emitProduct } from "./product.ts";
+import { emitPanels, emitProduct, planOf } from "./product.ts";
 import { bytesPer, impossible, literal, loadScalar, registerType, storeScalar } from "./registers.ts";
 import { type Slot, inMemory, inRegisters, isTiny } from "./slot.ts";
 import { hasNegative, isTinyNode, paddedLayout, placesOf, tinyNode } from "./tiny.ts";
@@ -96,6 +98,8 @@ export interface Lowering extends Shared {
   readonly parallelKernels: ParallelKernel[];
   /** Where it says how many threads there are. */
   readonly threadsAddress: number;
+  /** The main thread's memory for kernels that need some. */
+  readonly scratchAddress: number;
   /** Functions of the module, by what they are for. */
   readonly functions: Map<string, Emitted>;
   readonly addressOfConstant: (graph: Graph, index: number) => number;
@@ -203,9 +207,13 @@ export class Lowerer {
   }
 
   /** Runs all of a kernel, on the threads that there are. */
-  run({ f, units, callsHost }: Emitted, args: readonly Expr[]): void {
-    const { main, base, arena, parallel, parallelKernels, threadsAddress } = this.shared;
-    const alone = (): void => main.call(f, ...args, ...(units > 1 ? [i32.const(0), i32.const(units)] : []));
+  run({ f, units, callsHost, usesScratch = false }: Emitted, args: readonly Expr[]): void {
+    const { main, base, arena, parallel, parallelKernels, threadsAddress, scratchAddress } = this.shared;
+    const rest = [
+      ...(units > 1 ? [i32.const(0), i32.const(units)] : []),
+      ...(usesScratch ? [i32.const(scratchAddress)] : []),
+    ];
+    const alone = (): void => main.call(f, ...args, ...rest);
     if (units === 1 || callsHost) {
       alone();
       return;
@@ -219,6 +227,29 @@ export class Lowerer {
         main.call(parallel, i32.const(number), frame);
       });
     main.if(i32.gt_s(i32.load(i32.const(threadsAddress)), i32.const(1)), together, alone);
+  }
+
+  /** Multiplies what lies at the addresses of A and B, into that of C, after which come those of an epilogue. */
+  product(spec: ProductSpec, a: Expr, b: Expr, others: readonly Expr[]): void {
+    const { module, arena, base } = this.shared;
+    const plan = planOf(spec);
+    const { epilogue, ...plain } = plan.spec;
+    const key = JSON.stringify(plain) + (epilogue === undefined ? "" : keyOfGraph(epilogue.graph));
+    const [x, y] = plan.isSwapped ? [b, a] : [a, b];
+    arena.within(() => {
+      let from = y;
+      if (plan.packsB) {
+        from = i32.add(base, i32.const(arena.reserve(plan.panelBytes)));
+        this.run(
+          this.kernel(`panels ${key}`, () => emitPanels(module, plan)),
+          [y, from],
+        );
+      }
+      this.run(
+        this.kernel(`product ${key}`, () => emitProduct(this.shared, plan)),
+        [x, from, ...others],
+      );
+    });
   }
 
   /** Calls the function of a cluster, which is emitted once for all clusters like it. */
@@ -245,29 +276,26 @@ export class Lowerer {
 
 /** Clusters with equal keys have equal code. */
 function keyOf({ graph, shape, axes, inputs, outputs }: ClusterSpec): string {
+  const layouts = [...inputs, ...outputs].map((layout) => `${layout.shape.join()}/${layout.strides.join()}`);
+  return [shape.join(), axes.join(), keyOfGraph(graph), ...layouts].join(";");
+}
+
+function keyOfGraph(graph: Graph): string {
   const nodes = graph.nodes.map(
     ({ primitive, params, inputs: from, outputs: to }) =>
       `${primitive.name} ${JSON.stringify(params)} ${from.join()}>${to.join()}`,
   );
-  const layouts = [...inputs, ...outputs].map((layout) => `${layout.shape.join()}/${layout.strides.join()}`);
   const constants = graph.constants.map(
     (tensor) => `${tensor.dtype} ${Object.is(tensor.item(), -0) ? "-0" : tensor.item()}`,
   );
-  return [
-    shape.join(),
-    axes.join(),
-    graph.avals.join(" "),
-    constants.join(),
-    graph.outputs.join(),
-    ...nodes,
-    ...layouts,
-  ].join(";");
+  return [graph.avals.join(" "), constants.join(), graph.outputs.join(), ...nodes].join(";");
 }
 
 const readsAnyLayout = ({ primitive }: GraphNode): boolean =>
   primitive.elementwise ||
   reductionNames.has(primitive.name) ||
   viewNames.has(primitive.name) ||
+  imageNames.has(primitive.name) ||
   ["call", "concatenate", "pad", "dotGeneral"].includes(primitive.name);
 
 const viewNames = new Set(["reshape", "transpose", "slice", "flip", "broadcastTo", "straightThrough"]);
@@ -284,7 +312,11 @@ function piecesOf(size: number): number {
 
 /** Whether a primitive of one output has code, as opposed to being left to the host. */
 export const hasCode = ({ name, elementwise }: Primitive): boolean =>
-  elementwise || reductionNames.has(name) || viewNames.has(name) || compiledNames.has(name);
+  elementwise ||
+  reductionNames.has(name) ||
+  viewNames.has(name) ||
+  imageNames.has(name) ||
+  compiledNames.has(name);
 
 const compiledNames = new Set([
   "concatenate",
@@ -322,16 +354,19 @@ class GraphCode {
   ) {
     const plain = optimize(expanded(withoutCalls(given), shared.backend));
     // Loops have elements; what has none is left to the host, node by node.
-    const graph = plain.avals.some(({ size }) => size === 0) ? plain : fused(plain);
-    this.lower = lower;
-    this.shared = shared;
-    this.f = shared.main;
-    this.graph = graph;
-    this.called = new Set(
+    const called = new Set(
       plain.nodes.flatMap(({ primitive, params }) =>
         primitive.name === "call" ? [(params as CallParams).graph] : [],
       ),
     );
+    const graph = plain.avals.some(({ size }) => size === 0)
+      ? plain
+      : withEpilogues(fused(plain), (inner) => !called.has(inner));
+    this.lower = lower;
+    this.shared = shared;
+    this.f = shared.main;
+    this.graph = graph;
+    this.called = called;
     this.targets = targets;
     this.slots = inputs.map((slot) => ({ ...slot }));
     const { of, isView } = layoutsOf(graph, readsAnyLayout, (node) => isTinyNode(graph, node));
@@ -454,6 +489,11 @@ class GraphCode {
         this.loop(node, inputs);
         return;
       default:
+        if (hasImageCode(node)) {
+          new Images(lower, this.shared).node(node, inputs, aval, this.place(variable));
+          this.written(variable);
+          return;
+        }
         if (primitive.elementwise || reductionNames.has(primitive.name) || viewNames.has(primitive.name)) {
           this.single(node, inputs);
           return;
@@ -512,6 +552,10 @@ class GraphCode {
 
   /** A fused cluster. */
   private cluster(node: GraphNode, inner: Graph, inputs: readonly Slot[]): void {
+    if (startsWithProduct(inner)) {
+      this.finished(node, inner, inputs);
+      return;
+    }
     const reduction = inner.nodes.find(({ primitive }) => reductionNames.has(primitive.name));
     const shape =
       reduction === undefined
@@ -671,48 +715,60 @@ class GraphCode {
     this.lower.write(input, address as Expr, paddedLayout(input.aval.shape, aval.shape, low, interior));
   }
 
-  private contraction(node: GraphNode, [x, y]: readonly Slot[]): void {
-    const { lower, shared } = this;
-    const params = node.params as DotParams;
+  private contraction(node: GraphNode, inputs: readonly Slot[]): void {
     const [variable] = node.outputs;
-    const { dtype } = x.aval;
-    let operands = [x, y];
-    let spec = productOf(dtype, x.layout, y.layout, params);
-    if (spec === undefined) {
-      const { contractX, contractY, batchX, batchY } = params;
-      operands = [this.permuted(x, batchX, contractX), this.permuted(y, batchY, contractY)];
-      const at = (from: number, count: number): number[] => Array.from({ length: count }, (_, i) => from + i);
-      spec = productOf(dtype, operands[0].layout, operands[1].layout, {
-        batchX: at(0, batchX.length),
-        batchY: at(0, batchY.length),
-        contractX: at(x.aval.rank - contractX.length, contractX.length),
-        contractY: at(y.aval.rank - contractY.length, contractY.length),
-      });
-    }
-    const product = spec ?? impossible("a contraction in order is no product of matrices");
-    const addresses = operands.map((slot) =>
-      lower.offset(lower.address(slot), slot.layout.offset * bytesPer[dtype]),
-    );
-    const emitted = lower.kernel(JSON.stringify(product), () => emitProduct(shared.module, product));
-    lower.run(emitted, [...addresses, this.place(variable)]);
+    const { spec, a, b } = this.product(node, inputs, this.graph.avals[variable]);
+    this.lower.product(spec, a, b, [this.place(variable)]);
     this.written(variable);
   }
 
-  /** A copy with the axes in the order batch, free, contracted. */
-  private permuted(slot: Slot, batch: readonly number[], contract: readonly number[]): Slot {
+  private product(node: GraphNode, inputs: readonly Slot[], output: Aval): Product {
     const { lower, shared } = this;
-    const { aval, layout } = slot;
-    const order = mergeableOrder(aval.rank, batch, contract);
-    const shape = order.map((axis) => aval.shape[axis]);
-    const permuted = avalOf(shape, aval.dtype);
-    const address = i32.add(shared.base, i32.const(shared.arena.reserve(aval.bytes)));
-    const view = inMemory(permuted, lower.address(slot), {
-      shape,
-      strides: order.map((axis) => layout.strides[axis]),
-      offset: layout.offset,
+    if (node.primitive.name !== "dotGeneral") return new Images(lower, shared).product(node, inputs, output);
+    const [x, y] = inputs;
+    const [a, b] = [x, y].map((slot) =>
+      lower.offset(lower.address(slot), slot.layout.offset * bytesPer[output.dtype]),
+    );
+    return { spec: productOf(output.dtype, x.layout, y.layout, node.params as DotParams), a, b };
+  }
+
+  /** A cluster that begins with a product: what comes after it is computed tile by tile, where its values can be reached. */
+  private finished(node: GraphNode, cluster: Graph, inputs: readonly Slot[]): void {
+    const { lower, shared } = this;
+    const [product] = cluster.nodes;
+    const aval = cluster.avals[product.outputs[0]];
+    const [x, y, ...rest] = inputs;
+    const addresses = inputs.map((slot) => lower.address(slot));
+    const targets = node.outputs.map((variable) => this.place(variable));
+    shared.arena.within(() => {
+      const { spec, a, b } = this.product(product, [x, y], aval);
+      const epilogue = epilogueOf(cluster);
+      const { graph, main } = epilogue;
+      const layouts = rest.map(({ layout }) => layout);
+      const whole = finishedBy(spec, epilogue, layouts);
+      if (planOf(whole).canFinish) {
+        const read = rest.map(({ layout }, i) =>
+          lower.offset(addresses[2 + i], layout.offset * bytesPer[graph.inputs[1 + i].dtype]),
+        );
+        lower.product(whole, a, b, [targets[main], ...read, ...targets.filter((_, i) => i !== main)]);
+        return;
+      }
+      const place = i32.add(shared.base, i32.const(shared.arena.reserve(aval.bytes)));
+      lower.product(spec, a, b, [place]);
+      const layout = contiguous(aval.shape);
+      lower.cluster(
+        {
+          graph,
+          shape: aval.shape,
+          axes: [],
+          inputs: [layout, ...layouts],
+          outputs: graph.outputs.map(() => layout),
+        },
+        [place, ...addresses.slice(2)],
+        targets,
+      );
     });
-    lower.write(view, address);
-    return inMemory(permuted, address);
+    for (const variable of node.outputs) this.written(variable);
   }
 
   /** What is outside of the range is left to the host, which says so. */

@@ -105,6 +105,7 @@ class WasmProgram implements Program {
       parallel,
       parallelKernels: this.parallelKernels,
       threadsAddress: context.pool.threadsAddress,
+      scratchAddress: context.pool.scratchAddress,
       functions: new Map(),
       mathematics: context.mathematics(module),
       host: {
@@ -159,7 +160,12 @@ class WasmProgram implements Program {
     this.kernels = {
       module: compiled,
       run: (kernel, args, begin, end) =>
-        (instance.exports[kernelName(kernel)] as (...words: number[]) => void)(...args, begin, end),
+        (instance.exports[kernelName(kernel)] as (...words: number[]) => void)(
+          ...args,
+          begin,
+          end,
+          context.pool.scratchAddress,
+        ),
     };
     const { blocks } = this;
     registry.register(this, () => blocks.forEach((address) => context.heap.free(address)));

@@ -47,10 +47,17 @@ const chunksPerThread = 4;
 /** After so long without a chunk coming back, a worker is taken to be gone. */
 const patience = 2000;
 
+/** Memory that each thread has for itself while it runs a kernel. */
+export const scratchBytes = 262_144;
+
 /** The threads of one heap. */
 export class Pool {
   private readonly heap: Heap;
   private readonly base: number;
+  /** Of this thread. */
+  readonly scratchAddress: number;
+  /** Of each worker. */
+  private readonly scratch = new Map<WorkerLike, number>();
   /** The other threads. */
   workers: readonly WorkerLike[] = [];
   private readonly numbers = new WeakMap<Kernels, number>();
@@ -64,6 +71,7 @@ export class Pool {
     this.heap = heap;
     this.base = heap.allocate(4 * wordCount) / 4;
     heap.whole("int32").fill(0, this.base, this.base + wordCount);
+    this.scratchAddress = heap.allocate(scratchBytes);
     this.count();
   }
 
@@ -85,7 +93,10 @@ export class Pool {
   setThreads(count: number): void {
     if (!Number.isInteger(count) || count < 1 || count > 64)
       fail(BackendError, `setThreads: ${count} threads asked for; give a whole number from 1 to 64.`);
-    for (const worker of this.workers.slice(count - 1)) worker.terminate();
+    for (const worker of this.workers.slice(count - 1)) {
+      worker.terminate();
+      this.freeScratch(worker);
+    }
     this.workers = this.workers.slice(0, count - 1);
     while (this.threads < count) {
       const worker = this.start();
@@ -98,13 +109,23 @@ export class Pool {
   private start(): WorkerLike | undefined {
     try {
       const worker = this.newWorker();
-      worker.postMessage({ memory: this.heap.memory, base: this.base });
+      const scratch = this.heap.allocate(scratchBytes);
+      this.scratch.set(worker, scratch);
+      worker.postMessage({ memory: this.heap.memory, base: this.base, scratch });
       this.sent.set(worker, new Set());
       return worker;
     } catch (error) {
       warn(`no worker could be started (${String(error)}); kernels run on ${this.threads} threads`);
       return undefined;
     }
+  }
+
+  /** Gives back the memory of a worker that computes nothing any more. */
+  private freeScratch(worker: WorkerLike): void {
+    const address = this.scratch.get(worker);
+    if (address === undefined) return;
+    this.scratch.delete(worker);
+    this.heap.free(address);
   }
 
   private newWorker(): WorkerLike {
@@ -126,6 +147,7 @@ export class Pool {
   }
 
   private lose(worker: WorkerLike, reason: unknown): void {
+    this.freeScratch(worker);
     if (!this.workers.includes(worker)) return;
     this.workers = this.workers.filter((other) => other !== worker);
     this.count();

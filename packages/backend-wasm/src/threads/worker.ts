@@ -3,10 +3,11 @@
  * where a bundler has put a file.
  *
  * A job is described in shared words (see pool.ts). Its chunks are claimed one by one; the word from which they are claimed
- * has the number of the job in its upper half, so that a worker that comes late claims nothing of the next job.
+ * has the number of the job in its upper half, so that a worker that comes late claims nothing of the next job. The last
+ * argument of a kernel is the address of the memory that the worker has for itself; kernels that need none ignore it.
  */
 const workerSource = `
-let words, memory, base;
+let words, memory, base, scratch;
 const programs = new Map();
 const never = () => { throw new Error("not on a worker"); };
 
@@ -19,7 +20,7 @@ function work() {
     if (chunk >= chunks || exports === undefined) return;
     const args = Array.from(words.subarray(base + 9, base + 9 + count));
     if (Atomics.compareExchange(words, base + 1, claim, ((job << 16) | (chunk + 1)) | 0) !== (claim | 0)) continue;
-    exports["kernel" + kernel](...args, chunk * size, Math.min(units, (chunk + 1) * size));
+    exports["kernel" + kernel](...args, chunk * size, Math.min(units, (chunk + 1) * size), scratch);
     Atomics.add(words, base + 2, 1);
   }
 }
@@ -38,6 +39,7 @@ function receive(message) {
     memory = message.memory;
     words = new Int32Array(memory.buffer);
     base = message.base;
+    scratch = message.scratch;
     void serve();
   } else if (message.module === undefined) programs.delete(message.program);
   else {
