@@ -79,13 +79,15 @@ export async function measure(
 ): Promise<Measured> {
   if (judge?.dtype !== "float64") throw new Error(`${work.id}: nobody computes in float64.`);
   await judge.enter();
-  const reference = work.build(judge).valueAndGrad();
+  const reference = work.build(judge)?.valueAndGrad();
+  if (reference === undefined) throw new Error(`${work.id}: ${judge.name} has no such task.`);
 
   const judged = [];
   /* oxlint-disable no-await-in-loop -- one at a time */
   for (const participant of participants) {
     await participant.enter();
     const task = work.build(participant);
+    if (task === undefined) continue;
     judged.push({ participant, task, agreement: agreementOf(work, participant, task, reference) });
   }
   const agreed = judged.every(({ agreement }) => agreement.agrees);
@@ -93,7 +95,11 @@ export async function measure(
   const subjects: Subject[] = [];
   for (const { participant, task, agreement } of judged) {
     await participant.enter();
-    subjects.push({ participant, agreement, runs: agreed ? prepare(task, patience) : [] });
+    subjects.push({
+      participant,
+      agreement,
+      runs: agreed ? prepare(task, work.modes ?? modes, patience) : [],
+    });
   }
   // Rounds in turn, so that whatever else the machine does falls on all alike.
   for (let round = 0; round < patience.rounds; round++) {
@@ -117,8 +123,8 @@ export async function measure(
 }
 
 function agreementOf(
-  { valueTolerance }: Work,
-  { tolerance = gradientTolerance }: Participant,
+  { valueTolerance, gradientTolerance: workTolerance = 0 }: Work,
+  { tolerance: own = gradientTolerance }: Participant,
   task: Task,
   reference: Found,
 ): Agreement {
@@ -131,6 +137,7 @@ function agreementOf(
     relativeError(found.gradient, reference.gradient),
     task.derivative === undefined ? 0 : relativeError([[task.derivative()]], reference.gradient),
   );
+  const tolerance = Math.max(own, workTolerance);
   // Written so that NaN agrees with nothing.
   const agrees = valueError <= Math.max(valueTolerance, tolerance) && gradientError <= tolerance;
   return { valueError, gradientError, agrees };
@@ -151,13 +158,17 @@ export function relativeError(found: Found["gradient"], expected: Found["gradien
   return error / scale;
 }
 
-function prepare(task: Task, { warmUpMilliseconds, timingMilliseconds }: Patience): Run[] {
+function prepare(
+  task: Task,
+  wanted: readonly Mode[],
+  { warmUpMilliseconds, timingMilliseconds }: Patience,
+): Run[] {
   const bodies: Record<Mode, (() => unknown) | undefined> = {
     value: () => task.value(),
     valueAndGrad: () => task.valueAndGrad(),
     derivative: task.derivative === undefined ? undefined : () => task.derivative?.(),
   };
-  return modes.flatMap((mode) => {
+  return wanted.flatMap((mode) => {
     const body = bodies[mode];
     if (body === undefined) return [];
     let fastest = Infinity;

@@ -1,7 +1,7 @@
 /** The benchmark's command line. */
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 
-export const partNames = ["a", "b", "c", "d", "e", "f", "g"] as const;
+export const partNames = ["a", "b", "c", "d", "e", "f", "g", "h"] as const;
 export type PartName = (typeof partNames)[number];
 
 export interface Options {
@@ -46,7 +46,9 @@ export function parseOptions(args: readonly string[], write: Writer): Options | 
     .usage("[options]")
     .description(
       "Times eager Cotangent next to jax-js and TensorFlow.js on one thread: (a) a chain of scalar operations, " +
-        "(b) tensors of 10 to 1,000,000 elements and a small network, (c) what a gradient costs next to its function.",
+        "(b) tensors of 10 to 1,000,000 elements and a small network, (c) what a gradient costs next to its function; " +
+        "(d) jitted next to eager code, (e) tracing and compiling, (f) memory with checkpoints, (g) WebGL next to tfjs; " +
+        "(h) programs compiled to WebAssembly, on one thread and two, next to jax-js, TensorFlow.js, JavaScript and C.",
     )
     .addOption(
       new Option("--only <part,...>", `some of the parts: ${partNames.join(", ")}`)

@@ -1,7 +1,7 @@
 /** The tables that the terminal shows. */
 import Table from "cli-table3";
 import type { Judged, MemoryUse } from "./memory.ts";
-import type { Figure, Machine, Part, Result, Row } from "./result.ts";
+import type { Figure, Machine, Part, Result, Roofline, Row } from "./result.ts";
 
 export function machineLine({ cpu, cores, platform, node }: Machine): string {
   return `${cpu}, ${cores} cores, ${platform}, Node ${node}`;
@@ -20,13 +20,36 @@ export function report({ parts, agreed, rounds, browserRounds, quick, seconds }:
   return [...parts.map(partTable), notes.join("\n")].join("\n\n");
 }
 
-function partTable({ title, rows, memory, browser, skipped }: Part): string {
+function partTable({ title, rows, memory, roofline, browser, skipped }: Part): string {
   if (skipped !== undefined) {
     const verdict = skipped.failed ? "FAILED" : "NOT MEASURED";
     return `${title}\n${verdict}: ${skipped.reason}`;
   }
   const body = memory === undefined ? timeTable(rows) : memoryTable(memory);
-  return `${title}${browser === undefined ? "" : `\nin ${browser}`}\n${body}`;
+  const notes = [
+    ...(browser === undefined ? [] : [`in ${browser}`]),
+    ...(roofline === undefined ? [] : [rooflineNotes(rows, roofline)]),
+  ];
+  return [title, ...notes, body].join("\n");
+}
+
+/** What part of the machine's multiplications and additions, and of its copying, the works come to. */
+function rooflineNotes(rows: readonly Row[], { gigaflops, gigabytesPerSecond }: Roofline): string {
+  const shares = rows.flatMap(({ work, what, participant, dtype, figure }) => {
+    const [kind, size] = work.split("-");
+    if (figure === null || what !== "value" || dtype !== "float32" || !participant.startsWith("Cotangent"))
+      return [];
+    if (kind !== "product") return [];
+    const found = (2 * Number(size) ** 3) / figure.median / 1e6;
+    return [
+      `${participant}: ${size} × ${size} at ${round3(found)} GFLOP/s, ${round3((100 * found) / gigaflops)} %`,
+    ];
+  });
+  const peak = `Of one thread's peak, ${round3(gigaflops)} GFLOP/s of multiplications and additions by a loop of C:`;
+  return [
+    `${peak} ${shares.join("; ")}.`,
+    `Copying: ${round3(gigabytesPerSecond)} GB/s, read and written.`,
+  ].join("\n");
 }
 
 function timeTable(rows: readonly Row[]): string {

@@ -43,6 +43,8 @@ export interface Part {
   readonly rows: readonly Row[];
   /** What part (f) has in place of rows. */
   readonly memory?: readonly MemoryUse[];
+  /** What part (h) measures its products by. */
+  readonly roofline?: Roofline;
   /** What it ran in, where that is a browser. */
   readonly browser?: string;
   /** Why there are no rows, where there are none. */
@@ -79,7 +81,24 @@ const targets = {
   firstCallRatio: 20,
   traceMilliseconds: 20,
   webglRatio: 1,
+  /** Of jax-js's time to that of compiled programs: on one thread, and on two where that is asked for. */
+  compiled: {
+    elementwise: [8],
+    product: [1.3, 2.2],
+    layers: [2, 3],
+    convolution: [2],
+    chain: [5],
+    integration: [5],
+    recurrent: [5],
+  } as Readonly<Record<string, readonly number[]>>,
+  compiledGradientPerValue: 3,
 };
+
+/** What a machine can do at most, as loops of C measured it. */
+export interface Roofline {
+  readonly gigaflops: number;
+  readonly gigabytesPerSecond: number;
+}
 
 /** Whether all that was computed is right. */
 export const agreed = (parts: readonly Part[]): boolean =>
@@ -251,4 +270,51 @@ export function webglPart(measured: readonly Measured[]): Part {
       return { says: `ratio ≥ ${targets.webglRatio}`, met: ratio.median >= targets.webglRatio };
     },
   });
+}
+
+const onThreads = (threads: number): string =>
+  `${jitted}, wasm, ${threads === 1 ? "1 thread" : `${threads} threads`}`;
+export const compiledNames: readonly [string, string] = [onThreads(1), onThreads(2)];
+
+/** (h) Compiled programs on one thread and two, and what their gradients cost. */
+export function compiledPart(measured: readonly Measured[], roofline: Roofline): Part {
+  const title = "(h) Compiled to WebAssembly; ratio: time / that of Cotangent on one thread in float32";
+  const isBase = ({ name, dtype }: Measurement): boolean => name === compiledNames[0] && dtype === "float32";
+  const { rows } = timePart("h", title, measured, ["value", "valueAndGrad"], {
+    baseline: isBase,
+    targetOf(mode, work, { participant, ratio }) {
+      const wanted = targets.compiled[work.id.split("-")[0]];
+      if (!participant.startsWith(jaxJsName) || wanted === undefined || ratio === null) return null;
+      if (mode === "value" && work.id.split("-")[0] !== "product") return null;
+      return { says: `ratio ≥ ${wanted[0]}`, met: ratio.median >= wanted[0] };
+    },
+  });
+  const twoThreads = measured.flatMap(({ work, measurements }): Row[] => {
+    const wanted = targets.compiled[work.id.split("-")[0]]?.[1];
+    const mode = work.id.startsWith("product") ? "value" : "valueAndGrad";
+    const peer = measurements.find(({ name }) => name.startsWith(jaxJsName))?.milliseconds[mode];
+    const own = measurements.find(({ name, dtype }) => name === compiledNames[1] && dtype === "float32");
+    const times = own?.milliseconds[mode];
+    if (wanted === undefined || peer === undefined || own === undefined || times === undefined) return [];
+    const ratio = spread(ratios(peer, times));
+    return [
+      {
+        ...identity(work, own, `${names[mode]}: jax-js / two threads`),
+        figure: timeFigure(times, work),
+        ratio,
+        target: { says: `ratio ≥ ${wanted}`, met: ratio.median >= wanted },
+      },
+    ];
+  });
+  const gradients = measured.flatMap(({ work, measurements }) =>
+    measurements.flatMap((measurement): Row[] => {
+      const { value, valueAndGrad } = measurement.milliseconds;
+      if (!value || !valueAndGrad || measurement.name !== compiledNames[0]) return [];
+      const figure: Figure = { ...spread(ratios(valueAndGrad, value)), unit: "×" };
+      const limit = targets.compiledGradientPerValue;
+      const target = { says: `≤ ${limit}`, met: figure.median <= limit };
+      return [{ ...identity(work, measurement, "value and gradient / value"), figure, ratio: null, target }];
+    }),
+  );
+  return { id: "h", title, rows: [...rows, ...twoThreads, ...gradients], roofline };
 }

@@ -14,15 +14,20 @@ import {
 } from "./measure.ts";
 import { fullMemory, measureMemory, quickMemory } from "./memory.ts";
 import type { Options, PartName } from "./options.ts";
+import { wasmBackend } from "cotangent";
+import { compiledC, plainJavaScript } from "./participants/by-hand.ts";
 import { cotangent } from "./participants/cotangent.ts";
 import { jaxJs } from "./participants/jax-js.ts";
+import type { Participant } from "./participants/participant.ts";
 import { tfjs } from "./participants/tfjs.ts";
+import { measureRoofline } from "./roofline.ts";
 import "@tensorflow/tfjs-backend-wasm";
 import { machineLine, report } from "./report.ts";
 import {
   type Part,
   type Result,
   agreed,
+  compiledPart,
   firstCallPart,
   gradientPart,
   jittedOnWebGLPart,
@@ -63,6 +68,7 @@ export async function run({ only, quick, json }: Options): Promise<Result | null
     ...(await firstCallParts(only, quick, tell)),
     ...(only.includes("f") ? [memoryPart(measureMemory(quick ? quickMemory : fullMemory, tell))] : []),
     ...(await webglParts(only, quick, tell)),
+    ...(await compiledParts(only, quick, tell)),
   ].toSorted((x, y) => x.id.localeCompare(y.id));
   const result: Result = {
     machine,
@@ -120,6 +126,35 @@ async function jittedParts(only: readonly PartName[], quick: boolean, tell: Tell
     measured.push(await measure(work, participants, quick ? quickPatience : fullPatience));
   }
   return [jittedPart(measured)];
+}
+
+/** (h) */
+async function compiledParts(only: readonly PartName[], quick: boolean, tell: Tell): Promise<Part[]> {
+  if (!only.includes("h")) return [];
+  const onWasm = (dtype: "float32" | "float64", threads: 1 | 2): Participant =>
+    cotangent(dtype, {
+      backend: wasmBackend,
+      jitted: true,
+      threads,
+      as: `wasm, ${threads === 1 ? "1 thread" : "2 threads"}`,
+    });
+  const participants = [
+    onWasm("float32", 1),
+    onWasm("float32", 2),
+    onWasm("float64", 1),
+    await jaxJs({ jitted: true }),
+    await tfjs("wasm"),
+    plainJavaScript(),
+    await compiledC(),
+  ];
+  const measured = [];
+  for (const work of works(quick).compiled) {
+    tell(`${work.title} ...`);
+    // oxlint-disable-next-line no-await-in-loop -- one at a time
+    measured.push(await measure(work, participants, quick ? quickPatience : fullPatience));
+  }
+  wasmBackend.pool.setThreads(1);
+  return [compiledPart(measured, await measureRoofline())];
 }
 
 /** (e) */

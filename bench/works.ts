@@ -1,7 +1,15 @@
 /** What is timed: the functions at their sizes, and the numbers they are given. */
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
-import type { Floats, NetworkData, Participant, Task } from "./participants/participant.ts";
+import type { Mode } from "./measure.ts";
+import type {
+  ConvolutionData,
+  Floats,
+  NetworkData,
+  Participant,
+  RecurrentData,
+  Task,
+} from "./participants/participant.ts";
 
 export interface Work {
   readonly id: string;
@@ -12,7 +20,12 @@ export interface Work {
   readonly peers: boolean;
   /** How far values in float32 may be from the one in float64, relative to it. */
   readonly valueTolerance: number;
-  build(participant: Participant): Task;
+  /** And derivatives, where that is not what the participant promises. */
+  readonly gradientTolerance?: number;
+  /** What is timed; by default all that there is. */
+  readonly modes?: readonly Mode[];
+  /** Undefined where the participant has no such task. */
+  build(participant: Participant): Task | undefined;
 }
 
 function chain(operations: number, peers: boolean): Work {
@@ -22,7 +35,7 @@ function chain(operations: number, peers: boolean): Work {
     operations,
     peers,
     valueTolerance: 2e-5,
-    build: (participant) => participant.chain(1.25, operations),
+    build: (participant) => participant.chain?.(1.25, operations),
   };
 }
 
@@ -35,7 +48,7 @@ function elementwise(count: number): Work {
     peers: true,
     // Added up one after another in float32, as some do it, the sum loses digits with every element.
     valueTolerance: Math.max(2e-5, 2e-9 * count),
-    build: (participant) => participant.elementwise(x),
+    build: (participant) => participant.elementwise?.(x),
   };
 }
 
@@ -58,7 +71,73 @@ function network(id: string, batch: number, hidden: number): Work {
     title: `network ${inputs}-${hidden}-${classes}, batch ${batch}`,
     peers: true,
     valueTolerance: 2e-5,
-    build: (participant) => participant.network(data),
+    build: (participant) => participant.network?.(data),
+  };
+}
+
+function product(size: number): Work {
+  const [a, b] = [6, 7].map((seed) => uniform(size * size, -1, 1, seed));
+  return {
+    id: `product-${size}`,
+    title: `product of ${size} × ${size} matrices`,
+    peers: true,
+    valueTolerance: 2e-5,
+    modes: ["value"],
+    build: (participant) => participant.product?.(a, b, size),
+  };
+}
+
+function convolution(batch: number): Work {
+  const sizes = { batch, channels: [8, 16] as const, classes: 10 };
+  const targets = new Float32Array(batch * 10);
+  for (let i = 0; i < batch; i++) targets[i * 10 + (i % 10)] = 1;
+  const data: ConvolutionData = {
+    sizes,
+    images: uniform(batch * 28 * 28, 0, 1, 8),
+    targets,
+    filters1: uniform(5 * 5 * 8, -0.2, 0.2, 9),
+    filters2: uniform(5 * 5 * 8 * 16, -0.1, 0.1, 10),
+    weights: uniform(4 * 4 * 16 * 10, -0.1, 0.1, 11),
+  };
+  return {
+    id: "convolution",
+    title: `two convolutions (8, 16 channels) and a dense layer, ${batch} images of 28 × 28`,
+    peers: true,
+    valueTolerance: 2e-5,
+    // Where two elements under a window differ by rounding alone, the largest is another one in float32.
+    gradientTolerance: 1e-3,
+    build: (participant) => participant.convolution?.(data),
+  };
+}
+
+function recurrent(steps: number): Work {
+  const sizes = { batch: 16, inputs: 32, hidden: 64, steps };
+  const { batch, inputs, hidden } = sizes;
+  const data: RecurrentData = {
+    sizes,
+    rows: uniform(steps * batch * inputs, -1, 1, 12),
+    weights: uniform((inputs + hidden) * 4 * hidden, -0.1, 0.1, 13),
+    bias: uniform(4 * hidden, -0.1, 0.1, 14),
+  };
+  return {
+    id: `recurrent-${steps}`,
+    title: `LSTM of 64, batch 16, ${steps} steps`,
+    peers: true,
+    valueTolerance: 2e-4,
+    gradientTolerance: 2e-4,
+    build: (participant) => participant.recurrent?.(data),
+  };
+}
+
+function integration(steps: number): Work {
+  return {
+    id: `integration-${steps}`,
+    title: `pendulum, ${steps.toLocaleString("en")} steps`,
+    peers: true,
+    // Every step rounds.
+    valueTolerance: 1e-3,
+    gradientTolerance: 1e-3,
+    build: (participant) => participant.integration?.(1.25, steps),
   };
 }
 
@@ -74,15 +153,28 @@ export interface Works {
   readonly tensors: readonly Work[];
   readonly large: Work;
   readonly layers: Work;
+  /** Of part (h). */
+  readonly compiled: readonly Work[];
 }
 
 export function works(quick: boolean): Works {
   const counts = quick ? [10, 1000, 10_000] : [10, 1000, 1_000_000];
+  const large = elementwise(quick ? 10_000 : 1_000_000);
+  const layers = quick ? network("layers", 16, 32) : network("layers", 128, 256);
   return {
     chain: chain(1000, true),
     longChain: chain(quick ? 10_000 : 1_000_000, false),
     tensors: [...counts.map(elementwise), network("network", 64, 32)],
-    large: elementwise(quick ? 10_000 : 1_000_000),
-    layers: quick ? network("layers", 16, 32) : network("layers", 128, 256),
+    large,
+    layers,
+    compiled: [
+      large,
+      ...(quick ? [64] : [512, 1024]).map(product),
+      layers,
+      convolution(quick ? 4 : 32),
+      chain(1000, true),
+      integration(quick ? 100 : 10_000),
+      recurrent(quick ? 5 : 100),
+    ],
   };
 }

@@ -2,10 +2,16 @@ import {
   type Backend,
   type FloatDType,
   type Value,
+  concatenate,
+  conv2d,
   derivative,
   grad,
   jit,
   jsBackend,
+  maxPool2d,
+  scan,
+  setThreads,
+  split,
   stage,
   tensor,
   tidy,
@@ -21,14 +27,18 @@ interface Parameters {
 }
 
 export interface Execution {
+  /** What it is called, besides Cotangent. */
+  readonly as?: string;
   readonly backend?: Backend;
+  /** Of backend-wasm. */
+  readonly threads?: number;
   /** Whether the value and its gradient are traced once and run as a graph, rather than operation by operation. */
   readonly jitted?: boolean;
 }
 
 export function cotangent(
   dtype: FloatDType,
-  { backend = jsBackend, jitted = false }: Execution = {},
+  { as, backend = jsBackend, threads, jitted = false }: Execution = {},
 ): Participant {
   const constant = (data: Float32Array, shape: readonly number[]): Value =>
     tensor(Array.from(data), { dtype, shape, backend });
@@ -39,9 +49,14 @@ export function cotangent(
   });
 
   return {
-    name: jitted ? "Cotangent, jitted" : "Cotangent",
+    name: ["Cotangent", ...(jitted ? ["jitted"] : []), ...(as === undefined ? [] : [as])].join(", "),
     dtype,
-    enter: () => Promise.resolve(),
+    enter: async () => {
+      if (threads === undefined) return;
+      setThreads(threads);
+      // Workers start on the side.
+      if (threads > 1) await new Promise((resolve) => setTimeout(resolve, 100));
+    },
 
     chain(at, operations) {
       const x = tensor(at, { dtype, backend });
@@ -103,7 +118,108 @@ export function cotangent(
         },
       });
     },
+
+    product(a, b, size) {
+      const [x, y] = [a, b].map((data) => constant(data, [size, size]));
+      const multiply = (v: Value, w: Value): Value => v.matmul(w);
+      const run = jitted ? jit(multiply) : multiply;
+      const read = (): ArrayLike<number> => run(x, y).dataSync();
+      return tidied({
+        value: () => read()[size + 1],
+        valueAndGrad() {
+          const found = read();
+          return { value: found[size + 1], gradient: [found] };
+        },
+      });
+    },
+
+    convolution({ sizes: { batch, channels, classes }, ...data }) {
+      const images = constant(data.images, [batch, 28, 28, 1]);
+      const targets = constant(data.targets, [batch, classes]);
+      const parameters = [
+        constant(data.filters1, [5, 5, 1, channels[0]]),
+        constant(data.filters2, [5, 5, channels[0], channels[1]]),
+        constant(data.weights, [4 * 4 * channels[1], classes]),
+      ];
+      const { run, differentiated } = prepared(([filters1, filters2, weights]: Value[]) => {
+        const first = maxPool2d(conv2d(images, filters1).relu(), 2);
+        const second = maxPool2d(conv2d(first, filters2).relu(), 2);
+        const logits = second.reshape([batch, -1]).matmul(weights);
+        return logits
+          .logSoftmax()
+          .mul(targets)
+          .sum()
+          .mul(-1 / batch);
+      });
+      return tidied({
+        value: () => run(parameters).item(),
+        valueAndGrad() {
+          const [value, gradients] = differentiated(parameters);
+          return { value: value.item(), gradient: gradients.map((gradient) => gradient.dataSync()) };
+        },
+      });
+    },
+
+    recurrent({ sizes: { batch, inputs, hidden, steps }, ...data }) {
+      const rows = constant(data.rows, [steps, batch, inputs]);
+      const parameters = [
+        constant(data.weights, [inputs + hidden, 4 * hidden]),
+        constant(data.bias, [4 * hidden]),
+      ];
+      const start = constant(new Float32Array(batch * hidden), [batch, hidden]);
+      const { run, differentiated } = prepared(([weights, bias]: Value[]) => {
+        const [{ state }] = scan(
+          (carry: { cell: Value; state: Value }, row: Value) => [lstmStep(carry, row, weights, bias), null],
+          { cell: start, state: start },
+          rows,
+        );
+        return state.square().sum();
+      });
+      return tidied({
+        value: () => run(parameters).item(),
+        valueAndGrad() {
+          const [value, gradients] = differentiated(parameters);
+          return { value: value.item(), gradient: gradients.map((gradient) => gradient.dataSync()) };
+        },
+      });
+    },
+
+    integration(at, steps) {
+      const x = tensor(at, { dtype, backend });
+      const { run, differentiated } = prepared((start: Value) => {
+        const [{ q, v }] = scan(
+          (state: { q: Value; v: Value }) => {
+            const speed = state.v.sub(state.q.sin().add(state.v.mul(0.1)).mul(1e-3));
+            return [{ q: state.q.add(speed.mul(1e-3)), v: speed }, null];
+          },
+          { q: start, v: start.zerosLike() },
+          null,
+          { length: steps },
+        );
+        return q.square().add(v.square());
+      });
+      return tidied({
+        value: () => run(x).item(),
+        valueAndGrad() {
+          const [value, gradient] = differentiated(x);
+          return { value: value.item(), gradient: [[gradient.item()]] };
+        },
+      });
+    },
   };
+}
+
+/** [x, h] · weights + bias, and from it the next cell and hidden state. */
+function lstmStep(
+  { cell, state }: { readonly cell: Value; readonly state: Value },
+  row: Value,
+  weights: Value,
+  bias: Value,
+): { cell: Value; state: Value } {
+  const gates = concatenate([row, state], 1).matmul(weights).add(bias);
+  const [input, forget, candidate, output] = split(gates, 4, 1);
+  const next = forget.sigmoid().mul(cell).add(input.sigmoid().mul(candidate.tanh()));
+  return { cell: next, state: output.sigmoid().mul(next.tanh()) };
 }
 
 function chainFrom(start: Value, operations: number): Value {

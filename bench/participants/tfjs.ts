@@ -48,16 +48,53 @@ export async function tfjs(backend: "wasm" | "cpu" | "webgl"): Promise<Participa
           .sum()
           .mul(-1 / batch);
       };
-      const differentiated = tf.valueAndGrads(f);
+      return taskOfMany(parameters, f);
+    },
+
+    product(a, b, size) {
+      const [x, y] = [a, b].map((data) => tf.tensor2d(data, [size, size]));
+      const read = (): ArrayLike<number> => x.matMul(y).dataSync();
       return tidied(
-        () => f(...parameters).dataSync()[0],
+        () => read()[size + 1],
         () => {
-          const { value, grads } = differentiated(parameters);
-          return { value: value.dataSync()[0], gradient: grads.map((gradient) => gradient.dataSync()) };
+          const found = read();
+          return { value: found[size + 1], gradient: [found] };
         },
       );
     },
+
+    // Its wasm backend has no kernel for the gradient of a convolution's filters, so that it has no such task.
+
+    recurrent({ sizes: { batch, inputs, hidden, steps }, ...data }) {
+      const rows = tf.unstack(tf.tensor3d(data.rows, [steps, batch, inputs]));
+      const parameters: tf.Tensor[] = [
+        tf.tensor2d(data.weights, [inputs + hidden, 4 * hidden]),
+        tf.tensor1d(data.bias),
+      ];
+      return taskOfMany(parameters, (weights, bias) => {
+        let cell = tf.zeros([batch, hidden]);
+        let state = tf.zeros([batch, hidden]);
+        for (const row of rows) {
+          const gates = tf.concat([row, state], 1).matMul(weights).add(bias);
+          const [input, forget, candidate, output] = tf.split(gates, 4, 1);
+          cell = forget.sigmoid().mul(cell).add(input.sigmoid().mul(candidate.tanh()));
+          state = output.sigmoid().mul(cell.tanh());
+        }
+        return state.square().sum();
+      });
+    },
   };
+}
+
+function taskOfMany(parameters: tf.Tensor[], f: (...parameters: tf.Tensor[]) => tf.Tensor): Task {
+  const differentiated = tf.valueAndGrads((...given: tf.Tensor[]) => f(...given).asScalar());
+  return tidied(
+    () => f(...parameters).dataSync()[0],
+    () => {
+      const { value, grads } = differentiated(parameters);
+      return { value: value.dataSync()[0], gradient: grads.map((gradient) => gradient.dataSync()) };
+    },
+  );
 }
 
 function task(x: tf.Tensor, f: (x: tf.Tensor) => tf.Tensor): Task {
