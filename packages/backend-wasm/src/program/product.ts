@@ -817,7 +817,7 @@ function emitEpilogue(
   const outputs = graph.outputs.map((_, i) => i).filter((i) => i !== main);
   const dtypes = [code.dtype, ...graph.inputs.slice(1).map(({ dtype }) => dtype)];
   for (const i of outputs) dtypes.push(graph.outputAvals[i].dtype);
-  const pointers = dtypes.map((_, k) => f.local("i32"));
+  const pointers = dtypes.map(() => f.local("i32"));
   const columnStride = (k: number): number => strideThrough(spec.columns, C + k) ?? 0;
   const addressOf = (k: number, v: number): Expr =>
     plus(pointers[k].get, v * lanes * columnStride(k) * bytesPer[dtypes[k]]);
