@@ -153,26 +153,30 @@ export interface Works {
   readonly tensors: readonly Work[];
   readonly large: Work;
   readonly layers: Work;
-  /** Of part (h). */
+  /** Of part (h); the loop is one of them. */
   readonly compiled: readonly Work[];
+  readonly shortLoop: Work;
 }
 
 export function works(quick: boolean): Works {
   const counts = quick ? [10, 1000, 10_000] : [10, 1000, 1_000_000];
   const large = elementwise(quick ? 10_000 : 1_000_000);
   const layers = quick ? network("layers", 16, 32) : network("layers", 128, 256);
+  const shortLoop = integration(quick ? 10 : 1000);
   return {
     chain: chain(1000, true),
     longChain: chain(quick ? 10_000 : 1_000_000, false),
     tensors: [...counts.map(elementwise), network("network", 64, 32)],
     large,
     layers,
+    shortLoop,
     compiled: [
       large,
       ...(quick ? [64] : [512, 1024]).map(product),
       layers,
       convolution(quick ? 4 : 32),
       chain(1000, true),
+      shortLoop,
       integration(quick ? 100 : 10_000),
       recurrent(quick ? 5 : 100),
     ],

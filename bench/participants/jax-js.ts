@@ -137,7 +137,21 @@ export async function jaxJs({ jitted = false } = {}): Promise<Participant> {
       });
     },
 
-    // It has no loops as operations: steps are written out.
+    // It has no loops as operations, so that steps are written out; jitted, a few hundred do not come to an end.
+    ...(!jitted && {
+      integration(at: number, steps: number): Task {
+        return task(scalar(at), (start) => {
+          let speed = np.zerosLike(start.ref);
+          let position = start;
+          for (let i = 0; i < steps; i++) {
+            speed = speed.ref.sub(np.sin(position.ref).add(speed.mul(0.1)).mul(1e-3));
+            position = position.add(speed.ref.mul(1e-3));
+          }
+          return np.square(position).add(np.square(speed));
+        });
+      },
+    }),
+
     recurrent({ sizes: { batch, inputs, hidden, steps }, ...data }) {
       const rows = Array.from({ length: steps }, (_, i) =>
         np.array(data.rows.slice(i * batch * inputs, (i + 1) * batch * inputs), { shape: [batch, inputs] }),
