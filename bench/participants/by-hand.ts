@@ -123,8 +123,10 @@ export async function kernels(): Promise<Kernels> {
   const { instance } = await WebAssembly.instantiate(
     await readFile(new URL("../kernels/kernels.wasm", import.meta.url)),
   );
-  const exported = instance.exports as unknown as Kernels & { readonly _initialize: () => void };
-  exported._initialize();
+  const { _initialize: initialize, ...exported } = instance.exports as unknown as Kernels & {
+    readonly _initialize: () => void;
+  };
+  initialize();
   return exported;
 }
 
