@@ -21,9 +21,7 @@ import {
 } from "cotangent";
 import { array, assert, boolean, constantFrom, integer, nat, property, tuple } from "fast-check";
 import { describe, expect, test, vi } from "vitest";
-import { ModuleBuilder, atomics, i32 } from "../../packages/backend-wasm/src/emit/index.ts";
-import { type Kernels, Pool } from "../../packages/backend-wasm/src/threads/pool.ts";
-import { kernelName } from "../../packages/backend-wasm/src/threads/worker.ts";
+import { counted, until } from "../threads/counted.ts";
 
 const seed = Number(process.env["COTANGENT_SEED"] ?? 20261);
 const onWasm = <T>(body: () => T): T => withBackend(wasmBackend, body);
@@ -210,12 +208,6 @@ test("a value of each dtype passes through a program unchanged, special values i
 });
 
 describe("threads", () => {
-  const until = async (condition: () => boolean): Promise<void> => {
-    for (const deadline = Date.now() + 5000; !condition();) {
-      if (Date.now() > deadline) throw new Error("waited in vain");
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-  };
   const heavy = (x: Value): Value[] => {
     const y = x.mul(x).add(1).sqrt();
     return [y, y.sum(), y.max({ axis: 0 }), y.matmul(y.transpose()), x.reshape([5, 300, 21]).mul(2)];
@@ -247,35 +239,11 @@ describe("threads", () => {
 
   test("workers take part, and one that is gone is done without, with a warning", async () => {
     const warnings = vi.spyOn(console, "warn").mockImplementation(() => undefined);
-    const { heap } = wasmBackend;
-    const pool = new Pool(heap);
-    pool.setThreads(2);
-    // A kernel that counts its units in memory, from either thread.
-    const counter = heap.allocate(8);
-    const module = new ModuleBuilder();
-    const f = module.function("count", ["i32", "i32", "i32"]);
-    const [at, begin, end] = f.args;
-    f.drop(atomics.add(at.get, i32.sub(end.get, begin.get)));
-    module.export(f, kernelName(0));
-    const compiled = new WebAssembly.Module(module.encode({ initial: 1, maximum: 65_536, shared: true }));
-    const { exports } = new WebAssembly.Instance(compiled, { host: { memory: heap.memory } });
-    let own = 0;
-    const kernels: Kernels = {
-      module: compiled,
-      run: (_, args, first, last) => {
-        own += last - first;
-        (exports[kernelName(0)] as (...words: number[]) => void)(...args, first, last);
-        // Time for the other thread to take its share.
-        for (const start = performance.now(); performance.now() < start + 2;);
-      },
-    };
+    const { pool, run } = counted();
     let total = 0;
-    const words = heap.view("int32", counter, 1);
-    words[0] = 0;
     await until(() => {
-      pool.run(kernels, 0, [counter], 1000);
-      total += 1000;
-      expect(words[0]).toBe(total);
+      const { all, own } = run();
+      expect(all).toBe((total += 1000));
       return own < total;
     });
     await pool.workers[0].terminate();
@@ -284,8 +252,7 @@ describe("threads", () => {
       /a worker has ended \(exit code 1\); kernels run on 1 threads/,
     );
     expect(pool.threads).toBe(1);
-    pool.run(kernels, 0, [counter], 1000);
-    expect(words[0]).toBe(total + 1000);
+    expect(run().all).toBe(total + 1000);
     warnings.mockRestore();
   });
 
