@@ -74,9 +74,11 @@ export {
   type LoopParams,
   type LoopPullbackParams,
   loopPullback,
+  stepBack,
   scanPrimitive,
   whilePrimitive,
 } from "./control/loop.ts";
+export { withOutputs } from "./control/nested.ts";
 export { type LoopOptions, type ScanOptions, type Stacked, foriLoop, scan } from "./control/scan.ts";
 export {
   type Action,
@@ -86,6 +88,7 @@ export {
   leastAdvances,
   observeSchedules,
   repetitions,
+  reportSchedule,
   schedule,
   slotsOf,
 } from "./control/schedule.ts";

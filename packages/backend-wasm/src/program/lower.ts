@@ -10,6 +10,7 @@ import {
   GraphBuilder,
   type GraphNode,
   type LoopParams,
+  type LoopPullbackParams,
   type PadParams,
   type Primitive,
   type Shape,
@@ -38,6 +39,7 @@ import { epilogueOf, finishedBy, startsWithProduct, withEpilogues } from "./epil
 import { expanded } from "./expansion.ts";
 import { emitArgExtremum, emitCumsum, emitGather, emitIndexCheck, emitScatterAdd } from "./indexing.ts";
 import { Images, type Product, hasImageCode, imageNames } from "./images.ts";
+import { type LoopPlan, Loops, type Site, ordered } from "./loops.ts";
 import { type Layout, contiguous, isContiguous, layoutsOf } from "./layout.ts";
 import { emitPanels, emitProduct, planOf } from "./product.ts";
 import { bytesPer, impossible, literal, loadScalar, registerType, storeScalar } from "./registers.ts";
@@ -96,6 +98,10 @@ export interface Lowering extends Shared {
   /** Runs a kernel on several threads: its number, and the address of its arguments. */
   readonly parallel: FunctionRef;
   readonly parallelKernels: ParallelKernel[];
+  /** Has the host plan a loop's way back: its number, and how many steps it has; gives the plan's address. */
+  readonly planLoop: FunctionRef;
+  readonly forgetPlan: FunctionRef;
+  readonly loopPlans: LoopPlan[];
   /** Where it says how many threads there are. */
   readonly threadsAddress: number;
   /** The main thread's memory for kernels that need some. */
@@ -485,8 +491,10 @@ class GraphCode {
         return;
       case "scan":
       case "whileLoop":
-        if ((node.params as LoopParams).checkpoint !== null && primitive.name === "scan") break;
-        this.loop(node, inputs);
+        this.loops().loop(node.params as LoopParams, inputs, this.sites(node));
+        return;
+      case "loopPullback":
+        this.loops().pullback(node.params as LoopPullbackParams, inputs, this.sites(node));
         return;
       default:
         if (hasImageCode(node)) {
@@ -877,85 +885,17 @@ class GraphCode {
     locals.forEach((local, i) => this.f.set(local, kept[i].get));
   }
 
-  private loop(node: GraphNode, inputs: readonly Slot[]): void {
-    const { f, graph, lower, shared } = this;
-    const params = node.params as LoopParams;
-    const { body, condition, constants, carries, length, reverse } = params;
-    const fixed = inputs.slice(0, constants).map((slot) => ordered(lower, slot));
-    for (const slot of fixed) if (isTiny(slot.aval)) lower.registers(slot);
-    shared.arena.within(() => {
-      const carry = inputs
-        .slice(constants, constants + carries)
-        .map((slot) => new Carry(f, lower, shared, slot));
-      const rows = inputs.slice(constants + carries).map((slot, i) => {
-        const bytes = slot.aval.bytes / Math.max(1, length);
-        // A copy: where it is written to memory for this loop, it does not lie after it.
-        const start = ordered(lower, { ...slot });
-        const pointer = f.let(lower.offset(lower.ordered(start), reverse ? bytes * (length - 1) : 0));
-        return { pointer, bytes, aval: body.inputs[constants + carries + i] };
-      });
-      const outs = node.outputs.slice(carries).map((variable, i) => {
-        const aval = body.avals[body.outputs[carries + i]];
-        const target = this.placeOrReserve(variable);
-        const pointer = f.let(lower.offset(target, reverse ? aval.bytes * (length - 1) : 0));
-        return { variable, target, pointer, aval };
-      });
-      const advance = (): void =>
-        shared.arena.within(() => {
-          const given = [
-            ...fixed.map((slot) => ({ ...slot })),
-            ...carry.map((one) => one.slot()),
-            ...rows.map(({ pointer, aval }) => inMemory(aval, pointer.get)),
-          ];
-          const targets = [...carry.map((one) => one.target()), ...outs.map(({ pointer }) => pointer.get)];
-          const found = lower.graph(body, given, targets);
-          const values = found
-            .slice(0, carries)
-            .map((slot) => (isTiny(slot.aval) ? lower.registers(slot).map((x) => f.let(x).get) : []));
-          carry.forEach((one, i) => one.advance(values[i]));
-          for (const { pointer, bytes } of rows)
-            f.set(pointer, i32.add(pointer.get, i32.const(reverse ? -bytes : bytes)));
-          for (const { pointer, aval } of outs)
-            f.set(pointer, i32.add(pointer.get, i32.const(reverse ? -aval.bytes : aval.bytes)));
-        });
-      if (condition === null) {
-        if (length > 0) {
-          const left = f.let(i32.const(length));
-          f.loop((again) => {
-            advance();
-            f.set(left, i32.sub(left.get, i32.const(1)));
-            f.branchIf(again, left.get);
-          });
-        }
-      } else {
-        f.block((end) =>
-          f.loop((again) => {
-            shared.arena.within(() => {
-              const given = [...fixed.map((slot) => ({ ...slot })), ...carry.map((one) => one.slot())];
-              const [verdict] = lower.graph(condition, given, [undefined]);
-              f.branchIf(end, i32.eqz(lower.registers(verdict)[0]));
-            });
-            advance();
-            f.branch(again);
-          }),
-        );
-      }
-      carry.forEach((one, i) => {
-        const variable = node.outputs[i];
-        const slot = one.slot();
-        if (isTiny(slot.aval)) this.slots[variable] = slot;
-        else {
-          const target = this.placeOrReserve(variable);
-          lower.write(slot, target);
-          this.slots[variable] = inMemory(graph.avals[variable], target);
-        }
-      });
-      for (const { variable, target } of outs) this.slots[variable] = inMemory(graph.avals[variable], target);
-    });
+  private loops(): Loops {
+    return new Loops(this.f, this.lower, this.shared);
   }
 
-  private placeOrReserve(variable: Variable): Expr {
-    return this.places[variable] ?? impossible("an output of a loop has no place");
+  /** Where a node's results may be written, and who is told where they are. */
+  private sites({ outputs }: GraphNode): Site[] {
+    return outputs.map((variable) => ({
+      aval: this.graph.avals[variable],
+      place: () => this.place(variable),
+      found: (slot) => (this.slots[variable] = slot),
+    }));
   }
 
   private byHost(node: GraphNode, inputs: readonly Slot[]): void {
@@ -975,64 +915,6 @@ class GraphCode {
       const aval = graph.avals[variable];
       this.slots[variable] = inMemory(aval, aval.size === 0 ? shared.base : this.place(variable));
     });
-  }
-}
-
-/** A value in order: a nested graph takes no other. */
-function ordered(lower: Lowerer, slot: Slot): Slot {
-  if (slot.registers !== undefined || isContiguous(slot.layout)) {
-    if (slot.registers !== undefined || slot.layout.offset === 0) return slot;
-    return inMemory(slot.aval, lower.ordered(slot));
-  }
-  return inMemory(slot.aval, lower.ordered(slot));
-}
-
-/** The carry of a loop: in variables, or in two buffers that take turns. */
-class Carry {
-  private readonly f: FunctionBuilder;
-  private readonly aval: Aval;
-  private readonly locals: readonly Local[];
-  private readonly buffers: readonly Local[];
-
-  constructor(f: FunctionBuilder, lower: Lowerer, shared: Lowering, start: Slot) {
-    this.f = f;
-    this.aval = start.aval;
-    if (isTiny(start.aval)) {
-      this.locals = lower.registers(start).map((value) => {
-        const local = f.local(value.type);
-        f.set(local, value);
-        return local;
-      });
-      this.buffers = [];
-    } else {
-      this.locals = [];
-      const place = (): Local =>
-        f.let(i32.add(shared.base, i32.const(shared.arena.reserve(start.aval.bytes))));
-      this.buffers = [f.let(lower.ordered(start)), place(), place()];
-    }
-  }
-
-  slot(): Slot {
-    return this.buffers.length === 0
-      ? inRegisters(
-          this.aval,
-          this.locals.map(({ get }) => get),
-        )
-      : inMemory(this.aval, this.buffers[0].get);
-  }
-
-  /** Where the next carry is to be written. */
-  target(): Expr | undefined {
-    return this.buffers[1]?.get;
-  }
-
-  advance(values: readonly Expr[]): void {
-    this.locals.forEach((local, i) => this.f.set(local, values[i]));
-    if (this.buffers.length === 0) return;
-    const [now, next, spare] = this.buffers;
-    this.f.set(now, next.get);
-    this.f.set(next, spare.get);
-    this.f.set(spare, now.get);
   }
 }
 

@@ -20,6 +20,7 @@ import type { Mathematics, Site } from "./elementwise.ts";
 import type { Kernels, Pool } from "../threads/pool.ts";
 import { kernelName } from "../threads/worker.ts";
 import { Arena, type HostNode, Lowerer, type Lowering, type ParallelKernel } from "./lower.ts";
+import { type LoopPlan, writePlan } from "./loops.ts";
 import { converted } from "./registers.ts";
 import { type Slot, inMemory, inRegisters } from "./slot.ts";
 
@@ -64,6 +65,9 @@ class WasmProgram implements Program {
   private readonly main: (arena: number) => void;
   private readonly hostNodes: HostNode[] = [];
   private readonly parallelKernels: ParallelKernel[] = [];
+  private readonly loopPlans: LoopPlan[] = [];
+  /** The plans of loops that are running. */
+  private readonly running = new Set<number>();
   private readonly kernels: Kernels;
   private readonly elementFunctions: ElementFunction[] = [];
   private readonly constants = new Map<Graph, (number | undefined)[]>();
@@ -81,6 +85,8 @@ class WasmProgram implements Program {
     const module = new ModuleBuilder();
     const hostNode = module.import("node", ["i32", "i32"]);
     const parallel = module.import("parallel", ["i32", "i32"]);
+    const planLoop = module.import("planLoop", ["i32", "i32"], ["i32"]);
+    const forgetPlan = module.import("forgetPlan", ["i32"]);
     const element = module.import("element", ["i32", "f64", "f64", "f64"], ["f64"]);
     const main = module.function("main", ["i32"]);
     const arena = new Arena();
@@ -104,6 +110,9 @@ class WasmProgram implements Program {
       hostNodes: this.hostNodes,
       parallel,
       parallelKernels: this.parallelKernels,
+      planLoop,
+      forgetPlan,
+      loopPlans: this.loopPlans,
       threadsAddress: context.pool.threadsAddress,
       scratchAddress: context.pool.scratchAddress,
       functions: new Map(),
@@ -153,6 +162,8 @@ class WasmProgram implements Program {
         memory,
         node: (number: number, frame: number) => this.runHostNode(number, frame >>> 0),
         parallel: (number: number, frame: number) => this.runInParallel(number, frame >>> 0),
+        planLoop: (number: number, steps: number) => this.planLoop(number, steps),
+        forgetPlan: (address: number) => this.forgetPlan(address >>> 0),
         element: (number: number, x: number, y: number, z: number) => this.elementFunctions[number](x, y, z),
       },
     });
@@ -229,6 +240,8 @@ class WasmProgram implements Program {
     } finally {
       heap.free(arena);
       for (const address of borrowed) heap.free(address);
+      // Of a run that failed.
+      for (const address of this.running) this.forgetPlan(address);
     }
   }
 
@@ -243,6 +256,17 @@ class WasmProgram implements Program {
     }
     heap.view(aval.dtype, address, aval.size).set(buffer);
     return address;
+  }
+
+  private planLoop(number: number, steps: number): number {
+    const address = writePlan(this.context.heap, this.loopPlans[number], steps);
+    this.running.add(address);
+    return address;
+  }
+
+  private forgetPlan(address: number): void {
+    this.running.delete(address);
+    this.context.heap.free(address);
   }
 
   private runInParallel(number: number, frame: number): void {

@@ -43,7 +43,7 @@ function receive(message) {
     void serve();
   } else if (message.module === undefined) programs.delete(message.program);
   else {
-    const host = { memory, node: never, element: never, parallel: never };
+    const host = { memory, node: never, element: never, parallel: never, planLoop: never, forgetPlan: never };
     programs.set(message.program, new WebAssembly.Instance(message.module, { host }).exports);
   }
 }

@@ -347,6 +347,39 @@ export interface LoopPullbackParams extends LoopParams {
   readonly wanted: readonly boolean[];
 }
 
+/**
+ * One step of a loop's way back, as a graph: from the loop's constants, the state before the step and its rows; the cotangents
+ * of the state after it, the sums so far of the constants' wanted cotangents, and the cotangents of the rows that it gave; to
+ * the cotangents of the state before it, the sums, and the cotangents of the wanted rows.
+ */
+export function stepBack(params: LoopPullbackParams, backend: Backend): Graph {
+  const { body, constants, carries, wanted } = params;
+  const { marks, pulled } = pulledBody(params, wanted, backend);
+  const sums = body.inputs.filter((_, i) => marks[i] && kindOf(params, i) === "constant");
+  const floats = body.outputAvals.filter((aval) => aval.floating);
+  const floatCarries = body.outputAvals.slice(0, carries).filter((aval) => aval.floating).length;
+  const traced = graphOf(
+    "one step of a loop's way back",
+    (...values) => {
+      const take = (count: number): Value[] => values.splice(0, count);
+      const [inputs, after, totals] = [take(body.inputs.length), take(floatCarries), take(sums.length)];
+      const residuals = evaluateGraph(pulled.forward, inputs).slice(body.outputs.length);
+      const saved = pulled.savedInputs.map((i) => inputs[i]);
+      const found = spread(
+        evaluateGraph(pulled.backward, [...saved, ...residuals, ...after, ...values]),
+        marks,
+      );
+      const before = found.slice(constants, constants + carries).filter((value) => value !== null);
+      const added = found.slice(0, constants).filter((value) => value !== null);
+      const rows = found.slice(constants + carries).filter((value) => value !== null);
+      return [...before, ...added.map((value, i) => totals[i].add(value)), ...rows];
+    },
+    [...body.inputs, ...floats.slice(0, floatCarries), ...sums, ...floats.slice(floatCarries)],
+    backend,
+  );
+  return intern(traced);
+}
+
 /** The loop's inputs and outputs, told apart from the cotangents that follow them. */
 function splitPullback(values: readonly Value[], params: LoopPullbackParams): [Value[], Value[]] {
   const count = params.wanted.length;
