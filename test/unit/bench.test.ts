@@ -9,6 +9,8 @@ import { measureFirstCalls } from "../../bench/first-calls/first-calls.ts";
 import { measureMemory } from "../../bench/memory.ts";
 import { measure, quickPatience } from "../../bench/measure.ts";
 import { parseOptions } from "../../bench/options.ts";
+import { wasmBackend } from "cotangent";
+import { compiledC, plainJavaScript } from "../../bench/participants/by-hand.ts";
 import { cotangent } from "../../bench/participants/cotangent.ts";
 import type { Participant } from "../../bench/participants/participant.ts";
 import { report } from "../../bench/report.ts";
@@ -22,7 +24,7 @@ function parse(...args: string[]) {
 }
 
 test("options are read, and a -- before them does no harm", () => {
-  expect(parse().found).toEqual({ quick: false, only: ["a", "b", "c", "d", "e", "f", "g"] });
+  expect(parse().found).toEqual({ quick: false, only: ["a", "b", "c", "d", "e", "f", "g", "h"] });
   const args = ["--quick", "--only", "c, a", "--json", "figures.json"];
   const expected = { quick: true, only: ["a", "c"], json: "figures.json" };
   expect(parse(...args).found).toEqual(expected);
@@ -37,7 +39,7 @@ test("help names every option and ends well", () => {
 
 test.each([
   [["--fast"], "--fast"],
-  [["--only", "h"], '"h" is no part. Give one or more of a, b, c'],
+  [["--only", "z"], '"z" is no part. Give one or more of a, b, c'],
   [["--only", "a,,b"], '"" is no part'],
   [["--only"], "argument missing"],
   [["--json", ""], "Give the path of a file"],
@@ -239,4 +241,21 @@ test.each([
   });
   expect(text).toContain("DISAGREES");
   expect(text).not.toContain("µs/op");
+});
+
+test("compiled programs, loops of JavaScript and of C agree on the works of part (h)", async () => {
+  const compiled = { backend: wasmBackend, jitted: true };
+  const participants = [
+    cotangent("float64", compiled),
+    cotangent("float32", compiled),
+    plainJavaScript(),
+    await compiledC(),
+  ];
+  const once = { rounds: 1, warmUpMilliseconds: 0, timingMilliseconds: 0 };
+  for (const work of works(true).compiled) {
+    // oxlint-disable-next-line no-await-in-loop -- one at a time
+    const { agreed, measurements } = await measure(work, participants, once);
+    expect([work.id, agreed]).toEqual([work.id, true]);
+    expect(measurements.length).toBeGreaterThanOrEqual(2);
+  }
 });
