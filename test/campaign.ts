@@ -5,7 +5,7 @@ import {
   type Report,
   type Setting,
   checkKinks,
-  checkPrimitive,
+  checkLaw,
   checkPrograms,
   cut,
   everyPrimitive,
@@ -103,7 +103,7 @@ function verdict(subject: string, law: string, setting: Setting, common: CheckOp
   const primitive = everyPrimitive().find(({ name }) => name === subject) as Primitive;
   return found === undefined
     ? checkKinks(primitive, setting)
-    : checkPrimitive(primitive, found, setting, { ...common, samples: options.samples });
+    : checkLaw(primitive, found, setting, { ...common, samples: options.samples });
 }
 
 async function cell(subject: string, law: string, setting: Setting): Promise<string> {

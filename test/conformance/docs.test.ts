@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { compileFunction } from "node:vm";
-import { assertReports, checkAllLaws } from "@cotangent/verify";
+import { assertReports, checkPrimitive } from "@cotangent/verify";
 import { grad, jsBackend, tensor, withBackend } from "cotangent";
 import { describe, expect, test } from "vitest";
 import { cbrt } from "../examples/add-a-primitive.ts";
@@ -29,7 +29,7 @@ describe("CONTRIBUTING.md", () => {
 
   test("the primitive obeys the laws", () => {
     for (const dtype of ["float64", "float32"] as const) {
-      assertReports(checkAllLaws(cbrt.primitive, { backend: jsBackend, dtype, reference: jsBackend }));
+      assertReports(checkPrimitive(cbrt.primitive, { backend: jsBackend, dtype }));
     }
   });
 

@@ -41,8 +41,8 @@ import {
   type Law,
   type Setting,
   assertReports,
-  checkAllLaws,
   checkPrimitive,
+  checkLaw,
   checkPrograms,
   differences,
   memory,
@@ -60,7 +60,7 @@ const onFloat32: Setting = { ...setting, dtype: "float32" };
 
 /** The laws that a mutant breaks. */
 function broken(mutant: Primitive, at: Setting = setting): string[] {
-  return checkAllLaws(mutant, at, { samples: 40 }).flatMap(({ law, failure }) =>
+  return checkPrimitive(mutant, { ...at, samples: 40 }).flatMap(({ law, failure }) =>
     failure === undefined ? [] : [law],
   );
 }
@@ -171,8 +171,8 @@ describe("faults in rules are caught", () => {
       vjp: { x: (ct, { x }) => strongMul(ct, rightLimit(x)) },
       kinks: [{ at: [0], partials: [0], because: "minimum norm" }],
     });
-    const reports = checkAllLaws(mutant.primitive, setting, { samples: 40 });
-    const failures = reports.flatMap(({ failure }) => failure ?? []);
+    const reports = checkPrimitive(mutant.primitive, { ...setting, samples: 40 });
+    const failures = reports.flatMap(({ failure }) => failure?.text ?? []);
     expect(failures).toEqual([
       expect.stringMatching(/mutant:kink at \(0\), x: the VJP gives 1, documented is 0/),
     ]);
@@ -196,8 +196,8 @@ describe("faults in rules are caught", () => {
       jvp: { x: (dx, { x }) => dx.mul(x.cos()) },
       vjp: { x: nonDifferentiable("not written yet") },
     });
-    const reports = checkAllLaws(mutant.primitive, setting, { samples: 5 });
-    expect(reports.flatMap(({ failure }) => failure ?? []).join("\n")).toMatch(
+    const reports = checkPrimitive(mutant.primitive, { ...setting, samples: 5 });
+    expect(reports.flatMap(({ failure }) => failure?.text ?? []).join("\n")).toMatch(
       /breaks the law "cut"[\s\S]*not refused by forward mode/,
     );
   });
@@ -275,8 +275,8 @@ describe("faults in batching rules are caught", () => {
   const otherNumbers = /breaks the law "vmapped"[^]*one by one/;
   /** What the law of batching says; draws are many, since one in ten has a batch of nothing. */
   const verdict = (mutant: Primitive): string => {
-    const { failure, judged } = checkPrimitive(mutant, vmapped, setting, { samples: 200 });
-    return failure ?? `holds ${judged} times`;
+    const { failure, judged } = checkLaw(mutant, vmapped, setting, { samples: 200 });
+    return failure?.text ?? `holds ${judged} times`;
   };
   const sums = (name: string, axesOfBatch: (axes: readonly number[]) => number[]): Primitive => {
     jsBackend.kernels.set(name, kernelOf("sum"));
@@ -449,7 +449,7 @@ describe("faults in kernels are caught", () => {
 describe("faults in how functions are run are caught", () => {
   /** What one law says of a mutant. */
   const verdict = (mutant: Primitive, law: Law): string =>
-    checkPrimitive(mutant, law, setting, { samples: 60 }).failure ?? "holds";
+    checkLaw(mutant, law, setting, { samples: 60 }).failure?.text ?? "holds";
   const notEager = /breaks the law "staged"[^]*is not what it is eager/;
 
   test("a rule that reads whether its values are known", () => {
@@ -586,8 +586,8 @@ describe("a fault in random programs", () => {
   jsBackend.kernels.set("mutant:program", sine);
   unary("mutant:program", { partial: (x) => x.cos().mul(1.001), domain: real(), flops: 1 });
   const find = (path?: string): string =>
-    checkPrograms(differences, setting, { samples: 400, steps: 3, seed: 7, ...(path && { path }) }).failure ??
-    "";
+    checkPrograms(differences, setting, { samples: 400, steps: 3, seed: 7, ...(path && { path }) }).failure
+      ?.text ?? "";
   // Before any test runs, since tests register more primitives for programs to use.
   const failure = find();
   const again = find(/path: "(\d+)"/.exec(failure)?.[1]);
@@ -625,7 +625,7 @@ describe("a fault in random programs", () => {
 test("a failure says what was found, the call, and how to replay it", () => {
   jsBackend.kernels.set("mutant:message", sine);
   const mutant = unary("mutant:message", { partial: (x) => x.sin(), domain: real(), flops: 1 });
-  const reports = checkAllLaws(mutant.primitive, setting, { samples: 10, seed: 7 });
+  const reports = checkPrimitive(mutant.primitive, { ...setting, samples: 10, seed: 7 });
   expect(() => assertReports(reports)).toThrow(
     /mutant:message on js in float64 breaks the law "differences"[\s\S]*bind\(primitives\(\)\.get\("mutant:message"\)[\s\S]*replay: \{ seed: 7, path: "/,
   );

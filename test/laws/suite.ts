@@ -2,7 +2,7 @@
 import {
   type Setting,
   assertReports,
-  checkAllLaws,
+  checkPrimitive,
   checkPrograms,
   everyPrimitive,
   laws,
@@ -23,7 +23,7 @@ export function describeLaws(setting: Setting, { samples, programs }: SuiteOptio
     test.each(everyPrimitive().map((primitive) => [primitive.name, primitive] as const))(
       "%s",
       (_, primitive) => {
-        const reports = checkAllLaws(primitive, setting, { samples });
+        const reports = checkPrimitive(primitive, { ...setting, samples });
         assertReports(reports);
         const judged = reports.reduce((total, report) => total + report.judged, 0);
         expect(judged).toBeGreaterThanOrEqual(samples);

@@ -36,7 +36,7 @@ import {
   type Setting,
   adjoint,
   assertReports,
-  checkCustomRules,
+  checkCustomRule,
   differences,
   linearity,
   memory,
@@ -167,7 +167,7 @@ describe("every law holds of", () => {
     ],
   ];
   test.each(cases)("%s", (name, f) => {
-    const reports = checkCustomRules(name, f, [vector, scalar], setting, { laws: lawsOfAll, samples: 6 });
+    const reports = checkCustomRule(f, [vector, scalar], { name, ...setting, laws: lawsOfAll, samples: 6 });
     assertReports(reports);
     expect(reports.map(({ judged }) => judged)).toEqual(lawsOfAll.map(() => 6));
   });

@@ -38,7 +38,7 @@ import {
   type Setting,
   adjoint,
   assertReports,
-  checkCustomRules,
+  checkCustomRule,
   linearity,
   memory,
   primals,
@@ -72,15 +72,23 @@ const broken = (reports: readonly Report[]): string[] =>
   reports.flatMap(({ law, failure }) => (failure === undefined ? [] : [law]));
 const everything = [...ruleLaws, secondOrder, transposed, staged, vmapped, memory];
 
-describe("checkCustomRules", () => {
+describe("checkCustomRule", () => {
   test.each([setting, onFloat32])("finds nothing wrong with right rules, in $dtype", (at) => {
     for (const f of [both, forwardOnly]) {
-      const reports = checkCustomRules("softplus", f, [argument([3], real())], at, { laws: everything });
+      const reports = checkCustomRule(f, [argument([3], real())], {
+        name: "softplus",
+        ...at,
+        laws: everything,
+      });
       assertReports(reports);
       for (const { judged } of reports) expect(judged).toBe(30);
     }
     const own = { modes: ["reverse"], samples: 20 } as const;
-    const reports = checkCustomRules("softplus", reverseOnly, [argument([3], real())], at, own);
+    const reports = checkCustomRule(reverseOnly, [argument([3], real())], {
+      name: "softplus",
+      ...at,
+      ...own,
+    });
     assertReports(reports);
     // Without a JVP there is nothing to compare with, but differences.
     expect(Object.fromEntries(reports.map(({ law, judged }) => [law, judged]))).toEqual({
@@ -95,16 +103,12 @@ describe("checkCustomRules", () => {
   test("a fault in either rule is told from one in both", () => {
     const check = (changes: Partial<typeof rules>, laws = ruleLaws): string[] =>
       broken(
-        checkCustomRules(
-          "faulty",
-          custom(softplus, { ...rules, ...changes }),
-          [argument([2], real())],
-          setting,
-          {
-            laws,
-            samples: 20,
-          },
-        ),
+        checkCustomRule(custom(softplus, { ...rules, ...changes }), [argument([2], real())], {
+          name: "faulty",
+          ...setting,
+          laws,
+          samples: 20,
+        }),
       );
     const wrongJvp: typeof rules.jvp = ([x], [dx]) => [softplus(x), dx.mul(x.tanh())];
     const wrongVjp: typeof rules.backward = (x, ct) => [ct.mul(x.tanh())];
@@ -126,18 +130,18 @@ describe("checkCustomRules", () => {
   test("says what was found, at which inputs, and how to find it again", () => {
     const faulty = custom(softplus, { ...rules, backward: (x, ct) => [ct.mul(x.sigmoid()).neg()] });
     const check = (options = {}): Report[] =>
-      checkCustomRules("faulty", faulty, [argument([2], real())], setting, { seed: 7, ...options });
+      checkCustomRule(faulty, [argument([2], real())], { name: "faulty", ...setting, seed: 7, ...options });
     expect(() => assertReports(check())).toThrow(
       /faulty on js in float64 breaks the law "adjoint"[^]*<ȳ, J v> = [^]*for\nfaulty\(tensor\(\[.*\], \{ shape: \[2\], dtype: "float64" \}\)\)\nreplay: \{ seed: 7, path: "\d+" \}/,
     );
     // Shrunk to the simplest point.
-    expect(check()[1].failure).toContain("faulty(tensor([0, 0]");
-    const path = /path: "(\d+)"/.exec(check()[1].failure!)![1];
-    expect(check({ path })[1].failure).toContain("faulty(tensor([0, 0]");
+    expect(check()[1].failure?.text).toContain("faulty(tensor([0, 0]");
+    const path = /path: "(\d+)"/.exec(check()[1].failure!.text)![1];
+    expect(check({ path })[1].failure?.text).toContain("faulty(tensor([0, 0]");
     // A mode that is not there is a failure, unless it is said.
-    expect(broken(checkCustomRules("softplus", reverseOnly, [argument([], real())], setting))).toContain(
-      "adjoint",
-    );
+    expect(
+      broken(checkCustomRule(reverseOnly, [argument([], real())], { name: "softplus", ...setting })),
+    ).toContain("adjoint");
   });
 
   test("knows of constants, of inputs drawn anew, and of surrogates", () => {
@@ -146,15 +150,13 @@ describe("checkCustomRules", () => {
       forward: (x, i) => [x.take(i).square(), [x, i]],
       backward: ([x, i], ct) => [x.zerosLike().scatterAdd(i, x.take(i).mul(ct).mul(2)), null],
     });
-    const drawn = checkCustomRules(
-      "picked",
+    const drawn = checkCustomRule(
       picked,
       (draw) => {
         const n = draw.int(1, 4);
         return [argument([n], real()), indices([draw.int(0, 3)], n)];
       },
-      setting,
-      { laws: everything, samples: 15 },
+      { name: "picked", ...setting, laws: everything, samples: 15 },
     );
     assertReports(drawn);
 
@@ -164,11 +166,13 @@ describe("checkCustomRules", () => {
       backward: (_, ct) => [ct],
     });
     const inputs = [argument([2], interval(0.2, 0.8))];
-    expect(broken(checkCustomRules("round", round, inputs, setting))).toEqual([
+    expect(broken(checkCustomRule(round, inputs, { name: "round", ...setting }))).toEqual([
       "differences",
       "reverse differences",
     ]);
-    assertReports(checkCustomRules("round", round, inputs, setting, { laws: [primals, adjoint, linearity] }));
+    assertReports(
+      checkCustomRule(round, inputs, { name: "round", ...setting, laws: [primals, adjoint, linearity] }),
+    );
   });
 });
 

@@ -32,7 +32,7 @@ import {
   type Setting,
   adjoint,
   assertReports,
-  checkCustomRules,
+  checkCustomRule,
   differences,
   linearity,
   memory,
@@ -81,7 +81,7 @@ describe("customLinearSolve", () => {
 
   test("every law holds of the solution, in the matrix and the right-hand side", () => {
     const f = (a: Value, b: Value): Value => solve(regular(a), b);
-    const reports = checkCustomRules("solve", f, inputs, setting, { laws: lawsOfAll, samples: 10 });
+    const reports = checkCustomRule(f, inputs, { name: "solve", ...setting, laws: lawsOfAll, samples: 10 });
     assertReports(reports);
     expect(reports.map(({ judged }) => judged)).toEqual(lawsOfAll.map(() => 10));
   });
@@ -200,14 +200,12 @@ describe("customRoot", () => {
   const squareRoot: F = (a) => customRoot((x: Value) => x.square().sub(a), tensor(1), newton, solver);
 
   test("every law holds of a root", () => {
-    const reports = checkCustomRules(
-      "root",
-      cubic,
-      [argument([], interval(0.5, 2)), argument([], interval(0.5, 3))],
-      setting,
-      // Newton's last step is decided by rounding, so that a batch may take one more.
+    const reports = checkCustomRule(cubic, [argument([], interval(0.5, 2)), argument([], interval(0.5, 3))], {
+      name: "root",
+      ...setting,
+      ...// Newton's last step is decided by rounding, so that a batch may take one more.
       { laws: lawsOfAll.filter((law) => law !== vmapped), samples: 10 },
-    );
+    });
     assertReports(reports);
     for (const { judged } of reports) expect(judged).toBe(10);
   });

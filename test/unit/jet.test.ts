@@ -20,7 +20,7 @@ import {
   where,
   currentBackend,
 } from "cotangent";
-import { assertReports, checkPrimitive, checkPrograms, everyPrimitive, taylor } from "@cotangent/verify";
+import { assertReports, checkLaw, checkPrograms, everyPrimitive, taylor } from "@cotangent/verify";
 import { describe, expect, test } from "vitest";
 
 const setting = { backend: jsBackend, dtype: "float64", reference: jsBackend } as const;
@@ -49,7 +49,7 @@ describe("jet is nested forward mode", () => {
   test.each(everyPrimitive().map((primitive) => [primitive.name, primitive] as const))(
     "%s",
     (_, primitive) => {
-      assertReports([checkPrimitive(primitive, taylor, setting, { samples: 20 })]);
+      assertReports([checkLaw(primitive, taylor, setting, { samples: 20 })]);
     },
   );
 

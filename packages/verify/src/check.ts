@@ -3,9 +3,8 @@ import { type Primitive, primitives, tidy } from "@cotangent/core";
 import { check as checkProperty, gen, property } from "fast-check";
 import { RecordedDraw, drawCall } from "./draw.ts";
 import { kinkFailure } from "./kinks.ts";
-import { laws } from "./every-law.ts";
 import { type Law, differences } from "./laws.ts";
-import { fails } from "./outcome.ts";
+import { type Finding, fails } from "./outcome.ts";
 import { drawProgram } from "./programs.ts";
 import { type Setting, type Subject, cutOf, isSurrogate, subjectOf } from "./subject.ts";
 
@@ -32,8 +31,32 @@ export interface Report {
   /** How many of those the law speaks of, but could not judge. */
   readonly missed: number;
   readonly seed: number;
-  /** What was found wrong, shrunk, with how to replay it. */
-  readonly failure: string | undefined;
+  readonly failure: Failure | undefined;
+}
+
+/** What was found wrong, at the simplest sample that it was found at. */
+export interface Failure extends Finding {
+  /** All of it, as it is printed. */
+  readonly text: string;
+  /** The call or program, as TypeScript to paste; "" where the fault is not one sample's. */
+  readonly counterexample: string;
+  /** What `path` of the options leads to the sample again, with the report's seed. */
+  readonly path: string | undefined;
+}
+
+/** A failure that no sample stands for. */
+const general = (text: string): Failure => ({ message: text, text, counterexample: "", path: undefined });
+
+/** How a failing sample comes out of fast-check. */
+class Broken extends Error {
+  readonly finding: Finding;
+  readonly counterexample: string;
+
+  constructor(finding: Finding, counterexample: string) {
+    super(`${finding.message}\nfor\n${counterexample}`);
+    this.finding = finding;
+    this.counterexample = counterexample;
+  }
 }
 
 /** The seed of this run: of the environment where it says one, else always the same, so that a test run is repeatable. */
@@ -59,7 +82,7 @@ function reportOf(
   { backend, dtype }: Setting,
   { judged, classed, missed }: Tally,
   seed: number,
-  failure: string | undefined,
+  failure: Failure | undefined,
 ): Report {
   return { subject, law, backend: backend.name, dtype, judged, classed, missed, seed, failure };
 }
@@ -81,7 +104,7 @@ export function check(
       tally.classed[outcome.class] = (tally.classed[outcome.class] ?? 0) + 1;
       if (!outcome.inapplicable) tally.missed++;
     } else if (outcome.failure === undefined) tally.judged++;
-    else throw new Error(`${outcome.failure}\nfor\n${drawn.text}`);
+    else throw new Broken(outcome.failure, drawn.text);
   });
   const details = checkProperty(everySample, {
     numRuns: samples,
@@ -95,14 +118,20 @@ export function check(
     // The rest of the path leads through shrunk samples, which fast-check can only find by running them.
     const [sample] = (details.counterexamplePath ?? "").split(":");
     const replay = `replay: { seed: ${seed}, path: "${sample}" }, or COTANGENT_SEED=${seed}`;
-    const failure = [broken, error instanceof Error ? error.message : String(error), replay].join("\n");
-    return reportOf(name, law.name, setting, tally, seed, failure);
+    const said = error instanceof Error ? error.message : String(error);
+    const finding = error instanceof Broken ? error.finding : { message: said };
+    return reportOf(name, law.name, setting, tally, seed, {
+      ...finding,
+      text: [broken, said, replay].join("\n"),
+      counterexample: error instanceof Broken ? error.counterexample : "",
+      path: sample,
+    });
   }
   const vacuous =
     tally.judged === 0 && tally.missed > 0
       ? `${name} on ${setting.backend.name} in ${setting.dtype}: the law "${law.name}" could judge none of ${samples} samples: ${JSON.stringify(tally.classed)}`
       : undefined;
-  return reportOf(name, law.name, setting, tally, seed, vacuous);
+  return reportOf(name, law.name, setting, tally, seed, vacuous === undefined ? undefined : general(vacuous));
 }
 
 /** A law's outcome; an error on the way is a failure too, and is said with its stack. */
@@ -115,7 +144,7 @@ function judged(law: Law, subject: Subject, setting: Setting, draw: RecordedDraw
 }
 
 /** Judges one law for one primitive on samples that the primitive itself says are smooth. */
-export function checkPrimitive(
+export function checkLaw(
   primitive: Primitive,
   law: Law,
   setting: Setting,
@@ -140,10 +169,8 @@ export function checkPrimitive(
   // What has derivatives must have had something to differentiate.
   const idle = report.classed["no float input"] ?? report.classed["no float output"];
   if (report.judged > 0 || idle === undefined || !isDifferentiable(primitive)) return report;
-  return {
-    ...report,
-    failure: `${primitive.name}: the law "${law.name}" found nothing to differentiate: ${JSON.stringify(report.classed)}`,
-  };
+  const idleText = `${primitive.name}: the law "${law.name}" found nothing to differentiate: ${JSON.stringify(report.classed)}`;
+  return { ...report, failure: general(idleText) };
 }
 
 /** Judges one law for random programs of registered primitives. */
@@ -165,7 +192,14 @@ export function checkPrograms(
 export function checkKinks(primitive: Primitive, setting: Setting): Report {
   const failure = tidy(() => kinkFailure(primitive, setting));
   const tally = { judged: primitive.kinks.length, classed: {}, missed: 0 };
-  return reportOf(primitive.name, "kinks", setting, tally, 0, failure);
+  return reportOf(
+    primitive.name,
+    "kinks",
+    setting,
+    tally,
+    0,
+    failure === undefined ? undefined : general(failure),
+  );
 }
 
 /** Whether a primitive has derivatives that the differential laws can judge. */
@@ -173,25 +207,7 @@ export function isDifferentiable(primitive: Primitive): boolean {
   return cutOf(primitive) === undefined;
 }
 
-/** All laws and the kinks of one primitive. */
-export function checkAllLaws(primitive: Primitive, setting: Setting, options: CheckOptions = {}): Report[] {
-  return [
-    ...laws.map((law) => checkPrimitive(primitive, law, setting, options)),
-    checkKinks(primitive, setting),
-  ];
-}
-
 /** The primitives now in the registry. */
 export function everyPrimitive(): Primitive[] {
   return [...primitives().values()];
-}
-
-/**
- * Throws with all failures of the reports, those of laws that judged nothing though they should have among them.
- *
- * @example `assertReports(checkAllLaws(sin.primitive, { backend, dtype: "float64", reference: jsBackend }))`
- */
-export function assertReports(reports: readonly Report[]): void {
-  const failures = reports.flatMap((report) => report.failure ?? []);
-  if (failures.length > 0) throw new Error(failures.join("\n\n"));
 }

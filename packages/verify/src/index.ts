@@ -1,15 +1,29 @@
 export {
   type CheckOptions,
+  type Failure,
   type Report,
-  assertReports,
-  checkAllLaws,
   checkKinks,
-  checkPrimitive,
+  checkLaw,
   checkPrograms,
   defaultSeed,
   everyPrimitive,
   isDifferentiable,
 } from "./check.ts";
+export {
+  type BackendOptions,
+  type FunctionOptions,
+  type Inputs,
+  type SuiteOptions,
+  assertBackend,
+  assertCustomRule,
+  assertFunction,
+  assertPrimitive,
+  assertReports,
+  checkBackend,
+  checkCustomRule,
+  checkFunction,
+  checkPrimitive,
+} from "./suite.ts";
 export { type Call, type HostInput, RecordedDraw, drawCall, showCall } from "./draw.ts";
 export {
   type Law,
@@ -21,10 +35,10 @@ export {
   sameAsReference,
   secondOrder,
 } from "./laws.ts";
-export { type CustomRulesOptions, checkCustomRules, primals, ruleLaws } from "./custom-rules.ts";
+export { primals, ruleLaws } from "./rule-laws.ts";
 export { cut } from "./cut.ts";
 export { type Estimate, derivativeByDifferences } from "./numbers.ts";
-export type { Outcome } from "./outcome.ts";
+export type { Finding, Outcome } from "./outcome.ts";
 export { roundingSpread } from "./rounding.ts";
 export { fit, squash } from "./program.ts";
 export { type ProgramOptions, drawProgram } from "./programs.ts";

@@ -61,6 +61,8 @@ export const adjoint: Law = {
     return weigh(
       {
         error: Math.abs(left - right),
+        found: [left],
+        expected: [right],
         scale: norm(ybar) * norm(pushed) + norm(pulled) * norm(v),
         evaluations: instance.evaluations,
         terms: v.length + ybar.length,
@@ -125,6 +127,8 @@ function byDifferences(mode: Mode): Law["judge"] {
     return weigh(
       {
         error: Math.abs(found - expected.value),
+        found: [found],
+        expected: [expected.value],
         scale: norm(mode === "forward" ? ybar : v) * norm(image) + norm(pulled) * norm(v),
         uncertainty: 4 * expected.error,
         evaluations: instance.evaluations,
@@ -200,6 +204,8 @@ export const linearity: Law = {
       const outcome = weigh(
         {
           error,
+          found: both,
+          expected,
           scale: Math.abs(a) * norm(jv) + Math.abs(b) * norm(jw),
           evaluations: instance.evaluations,
           terms: v.length,
@@ -251,6 +257,8 @@ export const secondOrder: Law = {
     return weigh(
       {
         error: distance(spread(products), [0, 0, 0, 0, 0]),
+        found: products.slice(1),
+        expected: products.slice(1).map(() => products[0]),
         scale: norm(w) * Math.max(...rows.map(norm)) + norm(v) * norm(w) * first * first,
         evaluations: instance.evaluations,
         terms: v.length + ybar.length,
@@ -340,12 +348,14 @@ export const sameAsReference: Law = {
         const say = (tolerance: number): string =>
           `${name} is off by ${error}, more than ${tolerance}\n${showNumbers("found", x)}\n${showNumbers("reference", y)}`;
         if (!value.aval.floating) {
-          if (error !== 0) return fails(say(0));
+          if (error !== 0) return fails(say(0), { found: Array.from(x), expected: Array.from(y), error });
           continue;
         }
         const outcome = weigh(
           {
             error,
+            found: x,
+            expected: y,
             scale: largest(y) + condition,
             evaluations: instance.evaluations,
             terms,

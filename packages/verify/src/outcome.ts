@@ -4,16 +4,32 @@ import { type Numbers, roundoff } from "./numbers.ts";
 import { roundingSpread, roundingsPerEvaluation } from "./rounding.ts";
 import type { Setting } from "./subject.ts";
 
+/** What a law found wrong with one sample. */
+export interface Finding {
+  readonly message: string;
+  /** What was compared, where both are numbers. */
+  readonly found?: readonly number[];
+  readonly expected?: readonly number[];
+  /** By how much they differ, and what was allowed. */
+  readonly error?: number;
+  readonly tolerance?: number;
+  /** The error in units in the last place, of numbers of the size of what was compared. */
+  readonly ulps?: number;
+}
+
 /**
  * A sample is judged, or it is classed, and counted as such: `inapplicable` where the law says nothing of such
  * subjects at all, else because this sample could not be judged.
  */
 export type Outcome =
-  | { readonly judged: true; readonly failure?: string }
+  | { readonly judged: true; readonly failure?: Finding }
   | { readonly judged: false; readonly class: string; readonly inapplicable: boolean };
 
 export const holds: Outcome = { judged: true };
-export const fails = (failure: string): Outcome => ({ judged: true, failure });
+export const fails = (message: string, facts: Omit<Finding, "message"> = {}): Outcome => ({
+  judged: true,
+  failure: { message, ...facts },
+});
 export const unjudged = (reason: string): Outcome => ({ judged: false, class: reason, inapplicable: false });
 export const inapplicable = (reason: string): Outcome => ({
   judged: false,
@@ -37,6 +53,9 @@ export interface Discrepancy {
   readonly uncertainty?: number;
   /** The numbers that were compared, computed again in float64 on another backend. */
   readonly again: (backend: Backend) => Numbers;
+  /** The numbers themselves, for the report. */
+  readonly found?: Numbers;
+  readonly expected?: Numbers;
   readonly say: (tolerance: number) => string;
 }
 
@@ -51,13 +70,21 @@ const hopeless = 0.01;
  * terms on the way may be larger than those at the end.
  */
 export function weigh(discrepancy: Discrepancy, { dtype, reference }: Setting): Outcome {
-  const { error, scale, evaluations, terms, uncertainty = 0, again, say } = discrepancy;
+  const { error, scale, evaluations, terms, uncertainty = 0, again, found, expected, say } = discrepancy;
+  const failure = (tolerance: number): Outcome =>
+    fails(say(tolerance), {
+      ...(found !== undefined && { found: Array.from(found) }),
+      ...(expected !== undefined && { expected: Array.from(expected) }),
+      error,
+      tolerance,
+      ulps: error / (2 * roundoff[dtype] * scale),
+    });
   const relative = roundoff[dtype] * (roundingsPerEvaluation * Math.max(1, evaluations) + terms);
   const bound = uncertainty + relative * scale;
   if (error <= bound) return holds;
   // f is finite here, so a derivative that is not is wrong.
-  if (!Number.isFinite(error)) return fails(say(bound));
+  if (!Number.isFinite(error)) return failure(bound);
   const tolerance = bound + beyondSpread * roundingSpread(again, reference, dtype);
   if (!(tolerance <= hopeless * scale + bound)) return unjudged("ill-conditioned");
-  return error <= tolerance ? holds : fails(say(tolerance));
+  return error <= tolerance ? holds : failure(tolerance);
 }

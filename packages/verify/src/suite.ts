@@ -1,0 +1,199 @@
+/** What is checked: a primitive, a function, rules that somebody wrote, a whole backend. */
+import {
+  type ArgumentSample,
+  type Backend,
+  type Draw,
+  type FloatDType,
+  type Primitive,
+  type Value,
+  backendNamed,
+  currentBackend,
+  isFloating,
+  leaves,
+  sizeOf,
+} from "@cotangent/core";
+import {
+  type CheckOptions,
+  type Report,
+  check,
+  checkKinks,
+  checkLaw,
+  checkPrograms,
+  everyPrimitive,
+} from "./check.ts";
+import { cut } from "./cut.ts";
+import { type HostInput, type RecordedDraw, roomOf, showTensor } from "./draw.ts";
+import { laws } from "./every-law.ts";
+import type { Law } from "./laws.ts";
+import { ruleLaws } from "./rule-laws.ts";
+import type { Mode, Setting, Subject } from "./subject.ts";
+
+/** Where and how something is checked. */
+export interface SuiteOptions extends CheckOptions {
+  /** By default the current one. */
+  readonly backend?: Backend;
+  /** By default the backend's own. */
+  readonly dtype?: FloatDType;
+  /** What others are compared with, in float64; by default the registered backend "js". */
+  readonly reference?: Backend;
+  /** By default all that apply. */
+  readonly laws?: readonly Law[];
+}
+
+function settingOf({ backend = currentBackend(), dtype, reference }: SuiteOptions): Setting {
+  const own = backend.defaultDType === "float64" ? "float64" : "float32";
+  return { backend, dtype: dtype ?? own, reference: reference ?? backendNamed("js") };
+}
+
+/**
+ * Checks a primitive by all laws, on samples that its own record draws, and its documented kinks.
+ *
+ * @returns one report per law, with how many samples it judged; `assertPrimitive` throws where one failed.
+ * @throws BackendError where there is no backend to check on, or none to compare with.
+ * @example
+ * ```ts
+ * const reports = checkPrimitive(cbrt.primitive, { dtype: "float64", samples: 200 });
+ * reports.filter(({ failure }) => failure !== undefined); // []
+ * ```
+ */
+export function checkPrimitive(primitive: Primitive, options: SuiteOptions = {}): Report[] {
+  const setting = settingOf(options);
+  const found = (options.laws ?? laws).map((law) => checkLaw(primitive, law, setting, options));
+  return options.laws === undefined ? [...found, checkKinks(primitive, setting)] : found;
+}
+
+/** The inputs of a function: where it is smooth, one sample per argument, or drawn anew each time. */
+export type Inputs = readonly ArgumentSample[] | ((draw: Draw) => readonly ArgumentSample[]);
+
+export interface FunctionOptions extends SuiteOptions {
+  /** How messages call it; by default its own name. */
+  readonly name?: string;
+  /** The modes in which it has derivatives: ["reverse"] for a function that has a VJP alone. By default both. */
+  readonly modes?: readonly Mode[];
+}
+
+/**
+ * Checks a function by all laws: both modes against each other and against differences, to second order, staged, batched, on
+ * the backend against the reference.
+ *
+ * @param f takes one value per input, and gives a tree of values.
+ * @param inputs see `Inputs`; `argument(shape, domain)` makes one.
+ * @returns one report per law; `assertFunction` throws where one failed, with the inputs shrunk.
+ * @throws BackendError where there is no backend to check on, or none to compare with.
+ * @example
+ * ```ts
+ * assertFunction((x: Value, y: Value) => x.mul(y).sin().sum(), [argument([3]), argument([3])]);
+ * ```
+ */
+export function checkFunction(
+  f: (...inputs: Value[]) => unknown,
+  inputs: Inputs,
+  options: FunctionOptions = {},
+): Report[] {
+  const setting = settingOf(options);
+  const { name = f.name === "" ? "f" : f.name, modes } = options;
+  const subject = (draw: RecordedDraw): Subject => {
+    const samples = typeof inputs === "function" ? inputs(draw) : inputs;
+    const drawn = samples.map(({ shape, dtype, domain }): HostInput => ({
+      shape,
+      dtype: dtype === "float" ? setting.dtype : dtype,
+      data: draw.elements(domain, sizeOf(shape)),
+    }));
+    const isInput = drawn.map(({ dtype }) => isFloating(dtype));
+    return {
+      text: `${name}(${drawn.map((input) => showTensor(input, true)).join(", ")})`,
+      room: Math.min(0.025, ...samples.map(roomOf)),
+      point: drawn.filter((_, i) => isInput[i]),
+      constants: drawn.filter((_, i) => !isInput[i]),
+      apply: (values, constants) => {
+        let [nextInput, nextConstant] = [0, 0];
+        const all = isInput.map((input) => (input ? values[nextInput++] : constants[nextConstant++]));
+        return leaves(f(...all)) as Value[];
+      },
+      ...(modes !== undefined && { modes }),
+    };
+  };
+  const applying = options.laws ?? laws.filter((law) => law !== cut);
+  return applying.map((law) => check(name, law, setting, subject, options));
+}
+
+/**
+ * Checks a function with rules of its own (`custom`, `customJvp`, `customVjp`): its JVP against its VJP, both against
+ * differences, both for linearity, and the values that they compute along the way against the function itself.
+ *
+ * Of rules that are to be differentiated again, traced or batched, give `laws` with `secondOrder`, `staged` or `vmapped` too; of a
+ * surrogate, whose derivative is not that of its values, leave both `differences` out.
+ *
+ * @returns one report per law; `assertCustomRule` throws where one failed, with the inputs shrunk.
+ * @throws BackendError where there is no backend to check on, or none to compare with.
+ * @example
+ * ```ts
+ * assertCustomRule(log1pExp, [argument([3], real())]);
+ * ```
+ */
+export const checkCustomRule: typeof checkFunction = (f, inputs, options = {}) =>
+  checkFunction(f, inputs, { ...options, laws: options.laws ?? ruleLaws });
+
+export interface BackendOptions extends Omit<SuiteOptions, "backend" | "dtype"> {
+  /** By default all floating ones that the backend has. */
+  readonly dtypes?: readonly FloatDType[];
+  /** Random programs per law and dtype; none where 0. */
+  readonly programs?: number;
+  /** Called with each report as it is made, so that a long check can be watched. */
+  readonly onReport?: (report: Report) => void;
+}
+
+/**
+ * Checks a backend: every registered primitive, and random programs of them, by all laws, in each of its dtypes.
+ *
+ * @returns one report per primitive, law and dtype; `assertBackend` throws where one failed.
+ * @throws BackendError where there is none to compare with.
+ * @example
+ * ```ts
+ * assertBackend(myBackend, { samples: 10, programs: 50 });
+ * ```
+ */
+export function checkBackend(backend: Backend, options: BackendOptions = {}): Report[] {
+  const floats: readonly FloatDType[] = ["float64", "float32"];
+  const {
+    programs = 100,
+    onReport,
+    dtypes = floats.filter((dtype) => backend.dtypes.includes(dtype)),
+  } = options;
+  const reports: Report[] = [];
+  const add = (report: Report): void => {
+    reports.push(report);
+    onReport?.(report);
+  };
+  for (const dtype of dtypes) {
+    const own = { ...options, backend, dtype };
+    for (const primitive of everyPrimitive()) checkPrimitive(primitive, own).forEach(add);
+    if (programs === 0) continue;
+    for (const law of options.laws ?? laws)
+      if (law !== cut) add(checkPrograms(law, settingOf(own), { ...options, samples: programs }));
+  }
+  return reports;
+}
+
+/**
+ * Throws with all failures of the reports, those of laws that judged nothing though they should have among them.
+ *
+ * @example `assertReports(checkPrimitive(sin.primitive))`
+ */
+export function assertReports(reports: readonly Report[]): void {
+  const failures = reports.flatMap(({ failure }) => failure?.text ?? []);
+  if (failures.length > 0) throw new Error(failures.join("\n\n"));
+}
+
+/** `checkPrimitive`, throwing what was found. */
+export const assertPrimitive = (...args: Parameters<typeof checkPrimitive>): void =>
+  assertReports(checkPrimitive(...args));
+/** `checkFunction`, throwing what was found. */
+export const assertFunction = (...args: Parameters<typeof checkFunction>): void =>
+  assertReports(checkFunction(...args));
+/** `checkCustomRule`, throwing what was found. */
+export const assertCustomRule = (...args: Parameters<typeof checkCustomRule>): void =>
+  assertReports(checkCustomRule(...args));
+/** `checkBackend`, throwing what was found. */
+export const assertBackend = (...args: Parameters<typeof checkBackend>): void =>
+  assertReports(checkBackend(...args));
