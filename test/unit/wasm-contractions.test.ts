@@ -12,10 +12,13 @@ import {
   dotGeneral,
   evaluateGraph,
   grad,
+  jit,
   jsBackend,
   maxPool2d,
+  setThreads,
   stage,
   tensor,
+  tidy,
   where,
   wasmBackend,
   withBackend,
@@ -335,4 +338,48 @@ describe("what follows a product", () => {
       { seed, numRuns: 100 },
     );
   });
+});
+
+test("products and convolutions are the same to the last bit for any number of threads", async () => {
+  const params = {
+    strides: [2, 1],
+    padding: [
+      [1, 2],
+      [0, 1],
+    ],
+    dilation: [1, 2],
+  } as const;
+  for (const dtype of ["float64", "float32"] as const) {
+    const [x, image, filter] = withBackend(wasmBackend, () =>
+      [
+        [900, 130],
+        [6, 30, 28, 10],
+        [3, 3, 10, 20],
+      ].map((shape, i) => tensor(Array.from(numbers(sizeOf(shape), i)), { dtype }).reshape(shape)),
+    );
+    const run = jit((v: Value, y: Value, w: Value) => {
+      const found = convolve(y, w, params);
+      return [
+        v.matmul(v.transpose()),
+        v.transpose().matmul(v).tanh(),
+        v.matmul(v.slice([0, 0], [130, 70])).add(1),
+        v.matmul(v.at(3)),
+        found.relu(),
+        convolveInputTranspose(found, w, { ...params, size: image.shape }),
+        convolveFilterTranspose(y, found, { ...params, size: filter.shape }),
+      ];
+    });
+    const bits = (): string[] =>
+      tidy(() =>
+        run(x, image, filter).map((value) => Buffer.from(value.dataSync().buffer).toString("base64")),
+      );
+    const alone = bits();
+    expect(setThreads(2)).toBe(2);
+    // Some runs before the worker has started, the others with it.
+    for (let k = 0; k < 10; k++) {
+      expect(bits().map((each, i) => each === alone[i])).toEqual(alone.map(() => true));
+      await new Promise((resolve) => setTimeout(resolve, k < 5 ? 40 : 0));
+    }
+    expect(setThreads(1)).toBe(1);
+  }
 });
