@@ -9,6 +9,7 @@ import { literal, loadScalar, storeScalar, storeVector } from "./registers.ts";
 /** Packs B: from its address and that of the panels. */
 export function emitPanels(module: ModuleBuilder, plan: ProductPlan): Emitted {
   const code = new ProductCode(module, plan);
+  if (plan.isDot) return emitColumns(code);
   const { spec, isSharedB } = plan;
   const { bytes, panels, depth, width, lastWidth } = code;
   const batches = isSharedB ? 1 : countOf(spec.batch);
@@ -20,7 +21,7 @@ export function emitPanels(module: ModuleBuilder, plan: ProductPlan): Emitted {
   const gather = (active: number): FunctionBuilder => emitGather(code, B, 0, code.padded(active), active);
   const whole = panels > 1 ? gather(width) : undefined;
   const last = gather(lastWidth);
-  const batchBytes = depth * ((panels - 1) * width + code.padded(lastWidth)) * bytes;
+  const batchBytes = code.panelBytes;
   each(f, units > 1 ? begin.get : i32.const(0), units > 1 ? end.get : i32.const(all), (unit) => {
     const panel = f.let(i32.rem_u(unit, i32.const(panels)));
     const product = f.let(i32.div_u(unit, i32.const(panels)));
@@ -37,6 +38,21 @@ export function emitPanels(module: ModuleBuilder, plan: ProductPlan): Emitted {
     else f.if(i32.eq(panel.get, i32.const(panels - 1)), rest, () => f.call(whole, ...args));
   });
   return { f, units, callsHost: false };
+}
+
+/** Packs B column by column. */
+function emitColumns(code: ProductCode): Emitted {
+  const { module, plan, columns, depth, bytes, terms } = code;
+  const { spec, isSharedB } = plan;
+  const f = module.function("columns", ["i32", "i32"]);
+  const [y, target] = f.args;
+  const rows = emitRows(code, B, 0, depth * bytes);
+  each(f, i32.const(0), i32.const(isSharedB ? 1 : countOf(spec.batch)), (product) => {
+    const source = i32.add(y.get, code.offset(f, product, spec.batch, B));
+    const place = i32.add(target.get, scaled(product, code.panelBytes));
+    f.call(rows, source, place, i32.const(0), i32.const(columns), i32.const(terms[0].size));
+  });
+  return { f, units: 1, callsHost: false };
 }
 
 /**
@@ -162,21 +178,28 @@ function transpose(f: FunctionBuilder, vectors: readonly Expr[]): Expr[] {
 }
 
 /**
- * Packs rows of A whose terms lie in runs, one after the other. Arguments: the source, the target, the number of the first,
- * how many, and how many steps of the first of the terms' axes.
+ * Packs rows of A, or columns of B, one after the other. Arguments: the source, the target, the number of the first, how many,
+ * and how many steps of the first of the terms' axes.
  */
-export function emitRows(code: ProductCode, rowBytes: number): FunctionBuilder {
+export function emitRows(
+  code: ProductCode,
+  operand: typeof A | typeof B,
+  firstAxis: number,
+  rowBytes: number,
+): FunctionBuilder {
   const { dtype, bytes, lanes, module, terms } = code;
-  const { spec, splitAxis } = code.plan;
+  const { spec } = code.plan;
+  const axes = operand === A ? spec.rows : spec.columns;
+  const run = terms[terms.length - 1].strides[operand];
   const f = module.function("rows", ["i32", "i32", "i32", "i32", "i32"]);
   const [source, target, number, rows, count] = f.args;
   const [from, to] = [f.local("i32"), f.local("i32")];
   const move = (elements: number): void => {
-    advance(f, from, elements * bytes);
+    advance(f, from, elements * run * bytes);
     advance(f, to, elements * bytes);
   };
   const vector = (): void => {
-    for (const store of storeVector(to.get, code.load(from.get, lanes), dtype, lanes, 1, lanes))
+    for (const store of storeVector(to.get, code.load(from.get, lanes, run), dtype, lanes, 1, lanes))
       f.store(store);
     move(lanes);
   };
@@ -188,14 +211,14 @@ export function emitRows(code: ProductCode, rowBytes: number): FunctionBuilder {
     const { size, strides } = terms[axis];
     if (axis < terms.length - 1) {
       const below = terms[axis + 1];
-      const step = strides[A] - below.size * below.strides[A];
-      repeat(f, axis === splitAxis ? count.get : size, () => {
+      const step = strides[operand] - below.size * below.strides[operand];
+      repeat(f, axis === firstAxis ? count.get : size, () => {
         inner(axis + 1);
         advance(f, from, step * bytes);
       });
       return;
     }
-    if (axis === splitAxis) {
+    if (axis === firstAxis) {
       const left = f.let(count.get);
       const whole = f.let(i32.div_u(left.get, i32.const(lanes)));
       f.if(whole.get, () => repeat(f, whole.get, vector));
@@ -209,9 +232,9 @@ export function emitRows(code: ProductCode, rowBytes: number): FunctionBuilder {
     for (let k = 0; k < size % lanes; k++) single();
   };
   repeat(f, rows.get, () => {
-    f.set(from, i32.add(source.get, code.offset(f, number.get, spec.rows, A)));
+    f.set(from, i32.add(source.get, code.offset(f, number.get, axes, operand)));
     f.set(to, target.get);
-    inner(splitAxis);
+    inner(firstAxis);
     advance(f, target, rowBytes);
     advance(f, number, 1);
   });

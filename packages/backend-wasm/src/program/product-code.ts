@@ -46,6 +46,12 @@ export class ProductCode {
     this.lastWidth = this.columns - (this.panels - 1) * this.width;
   }
 
+  /** Of one product: the bytes of B where it is packed. */
+  get panelBytes(): number {
+    const { depth, panels, width, lastWidth, bytes } = this;
+    return depth * bytes * (this.plan.isDot ? this.columns : (panels - 1) * width + this.padded(lastWidth));
+  }
+
   /** A width of columns as whole vectors. */
   padded(width: number): number {
     return Math.ceil(width / this.lanes) * this.lanes;

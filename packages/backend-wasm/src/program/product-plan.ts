@@ -72,6 +72,7 @@ export function planOf(given: ProductSpec): ProductPlan {
   };
   const isContiguous = (axes: readonly ProductAxis[], operand: Operand): boolean =>
     strideThrough(axes, operand) === 1;
+  const isRun = ({ size, strides }: ProductAxis): boolean => size >= lanes && strides[A] === 1;
   // Few columns: vectors lie along the terms, or, where those are far apart, along what were the rows.
   let isSwapped = false;
   const swap = (): void => {
@@ -92,22 +93,21 @@ export function planOf(given: ProductSpec): ProductPlan {
   const [height, width, depth] = [rows, columns, terms].map(countOf);
   const isStraightA = isDirect(rows, A) && isDirect(terms, A);
   const isStraightB = isDirect(columns, B) && isDirect(terms, B);
-  const isDot =
-    width <= mostDots &&
-    depth >= 2 * lanes &&
-    isStraightA &&
-    isStraightB &&
-    isContiguous(terms, A) &&
-    isContiguous(terms, B);
+  const hasRuns = terms.length > 0 && isRun(terms[terms.length - 1]);
+  // Sums along the terms, where those of A lie side by side, or come so when they are packed.
+  const isDotB = isStraightB && isContiguous(terms, B);
+  const canDot = depth >= 2 * lanes && (isStraightA ? isContiguous(terms, A) : hasRuns);
+  const isDot = canDot && (width < lanes || (width <= mostDots && isDotB)) && (isDotB || height >= 4);
   const isSharedB = batch.every(({ strides }) => strides[B] === 0);
   const canReadB = isStraightB && (isContiguous(columns, B) || width === 1);
-  const packsB =
-    !isDot &&
-    (!canReadB ||
-      (height >= 8 && (width % lanes !== 0 || (height >= 24 && width * depth * bytes > manyBytes))));
+  const packsB = isDot
+    ? !isDotB
+    : !canReadB ||
+      (height >= 8 && (width % lanes !== 0 || (height >= 24 && width * depth * bytes > manyBytes)));
   const vectorsOfB = Math.ceil(width / lanes);
-  const [tileRows, vectors] =
-    height <= 2
+  const [tileRows, vectors] = isDot
+    ? [[4, 4, 3, 2][width - 1], vectorsOfB]
+    : height <= 2
       ? [height, Math.min(vectorsOfB, height === 1 ? 8 : 4)]
       : vectorsOfB === 1
         ? [8, 1]
@@ -116,20 +116,14 @@ export function planOf(given: ProductSpec): ProductPlan {
           : [hasMultiplyAdd ? 6 : 4, 2];
   const panels = Math.ceil(vectorsOfB / vectors);
   const packsA =
-    isDot || (isStraightA && (isContiguous(terms, A) || panels <= 4 || height <= 2))
-      ? "no"
-      : terms.length > 0 && terms[terms.length - 1].strides[A] === 1 && terms[terms.length - 1].size >= lanes
-        ? "rows"
-        : "terms";
+    isStraightA && (isContiguous(terms, A) || panels <= 4 || height <= 2) ? "no" : hasRuns ? "rows" : "terms";
   // Few rows go along rows of B, of which only some are at hand at once.
-  const mostDepth = isDot ? Infinity : !packsB && height <= 2 ? 64 : 2048 / bytes;
+  const mostDepth = isDot && isStraightA ? Infinity : !isDot && !packsB && height <= 2 ? 64 : 2048 / bytes;
   const { splitAxis, splitSize } = splitOf(atLeastOne(terms), mostDepth);
   const others = spec.epilogue === undefined ? 0 : operandsOf(spec.epilogue).length;
-  const canFinish =
-    !isDot &&
-    Array.from({ length: others }, (_, i) => strideThrough(columns, 3 + i)).every(
-      (stride) => stride !== undefined,
-    );
+  const canFinish = Array.from({ length: others }, (_, i) => strideThrough(columns, 3 + i)).every(
+    (stride) => stride !== undefined,
+  );
   return {
     spec,
     isSwapped,
@@ -137,7 +131,9 @@ export function planOf(given: ProductSpec): ProductPlan {
     packsB,
     packsA,
     canFinish,
-    panelBytes: packsB ? (isSharedB ? 1 : countOf(batch)) * depth * vectorsOfB * lanes * bytes : 0,
+    panelBytes: packsB
+      ? (isSharedB ? 1 : countOf(batch)) * depth * (isDot ? width : vectorsOfB * lanes) * bytes
+      : 0,
     isSharedB,
     height: tileRows,
     vectors,

@@ -4,25 +4,14 @@
  * tile; rows of A block by block, into memory that each thread has for itself.
  */
 import type { DType } from "@cotangent/core";
-import {
-  type Expr,
-  type FunctionBuilder,
-  type Local,
-  type ModuleBuilder,
-  f32,
-  f32x4,
-  f64,
-  f64x2,
-  i32,
-  i32x4,
-} from "../emit/index.ts";
+import { type Expr, type FunctionBuilder, type Local, type ModuleBuilder, i32 } from "../emit/index.ts";
 import { scratchBytes } from "../threads/pool.ts";
 import type { Emitted, Shared } from "./cluster.ts";
 import { countOf } from "./contraction.ts";
 import { emitGather, emitRows } from "./packing.ts";
-import { ProductCode, advance, each, least, plus, repeat, scaled } from "./product-code.ts";
+import { ProductCode, advance, each, least, plus, scaled } from "./product-code.ts";
 import { A, B, C, type ProductPlan, manyProducts, operandsOf, parts, strideThrough } from "./product-plan.ts";
-import { bytesPer, impossible, storeScalar } from "./registers.ts";
+import { bytesPer, impossible } from "./registers.ts";
 import { type TileLayout, emitTile, isFirst, isLast } from "./tile.ts";
 
 /** Most tiles of a block of rows, which a panel of B meets while it is in the first cache. */
@@ -30,7 +19,7 @@ const mostTiles = 16;
 
 /** From the addresses of A, of B or its panels, of C, and of what the epilogue reads and writes. */
 export function emitProduct(shared: Shared, plan: ProductPlan): Emitted {
-  return plan.isDot ? emitDots(shared.module, plan) : new Tiles(shared, plan).emitted();
+  return new Tiles(shared, plan).emitted();
 }
 
 /** A function of so many addresses that can be run in parts, and the parts to be done. */
@@ -153,6 +142,7 @@ class Tiles {
       row: packsA === "rows" ? pieceDepth : packsA === "terms" ? 1 : (strideThrough(spec.rows, A) ?? 0),
       term: packsA === "rows" ? 1 : packsA === "terms" ? "height" : (strideThrough(spec.terms, A) ?? 0),
       b: packsB ? "width" : (strideThrough(spec.terms, B) ?? 0),
+      dots: plan.isDot ? (packsB ? depth : (strideThrough(spec.columns, B) ?? 0)) : undefined,
       c: strideThrough(spec.rows, C),
       column: strideThrough(spec.columns, C) ?? impossible("the columns of a product are not in order"),
       isSummed: blocking.turns > 1,
@@ -191,7 +181,7 @@ class Tiles {
 
   private unit(unit: Expr, pack: (turn: Turn, count: Expr) => void): void {
     const { f, code } = this;
-    const { plan, terms, bytes, depth, panels, width, lastWidth } = code;
+    const { plan, terms, bytes, panels } = code;
     const { spec, splitAxis, splitSize } = plan;
     const { tiles, blocks, blockTiles, strips, stripPanels, pieces, turns } = this.blocking;
     const [x, y, z, ...rest] = f.args.slice(0, 3 + this.others.length);
@@ -201,9 +191,8 @@ class Tiles {
     const startOf = (operand: number, address: Local, size: number): Expr =>
       f.let(i32.add(address.get, code.offset(f, product, spec.batch, operand, size))).get;
     const startA = startOf(A, x, bytes);
-    const panelsBytes = depth * ((panels - 1) * width + code.padded(lastWidth)) * bytes;
     const startB = plan.packsB
-      ? f.let(i32.add(y.get, scaled(product, plan.isSharedB ? 0 : panelsBytes))).get
+      ? f.let(i32.add(y.get, scaled(product, plan.isSharedB ? 0 : code.panelBytes))).get
       : startOf(B, y, bytes);
     const targets = [
       startOf(C, z, bytes),
@@ -244,7 +233,7 @@ class Tiles {
     const { packsA, splitAxis } = code.plan;
     if (packsA === "no") return () => undefined;
     if (packsA === "rows") {
-      const rows = emitRows(code, this.blocking.pieceDepth * code.bytes);
+      const rows = emitRows(code, A, splitAxis, this.blocking.pieceDepth * code.bytes);
       return ({ source, firstRow, endTile }, count) =>
         f.call(rows, source, scratch, firstRow, i32.sub(this.firstRow(endTile), firstRow), count);
     }
@@ -272,7 +261,8 @@ class Tiles {
       strideThrough(spec.columns, operand) ?? impossible("the columns of a product cannot be reached");
     const isLastPanel = f.let(i32.eq(panel, i32.const(panels - 1))).get;
     const b = f.let(startB);
-    if (packsB) {
+    if (plan.isDot) advance(f, b, scaled(turn.term, bytes));
+    else if (packsB) {
       advance(f, b, scaled(panel, depth * width * bytes));
       advance(f, b, scaled(turn.term, width * bytes));
       const narrower = width - code.padded(lastWidth);
@@ -308,100 +298,4 @@ class Tiles {
         () => go(this.wholeTiles),
       );
   }
-}
-
-/** Rows of A times few columns, all of them contiguous along the terms: sums in the lanes of vectors. */
-function emitDots(module: ModuleBuilder, plan: ProductPlan): Emitted {
-  const code = new ProductCode(module, plan);
-  const { spec } = plan;
-  const { bytes, rows, columns, depth, dtype, lanes } = code;
-  const batches = countOf(spec.batch);
-  const most = [4, 4, 3, 2][columns - 1];
-  const tiles = Math.ceil(rows / most);
-  const wanted = Math.min(tiles, Math.ceil(parts / batches));
-  const blockTiles = Math.ceil(tiles / wanted);
-  const blocks = Math.ceil(tiles / blockTiles);
-  const isLarge = batches * rows * columns * depth >= manyProducts;
-  const { f, units, begin, end } = inParts(module, "dots", 3, batches * blocks, isLarge);
-  const [x, y, z] = f.args;
-  const rowA = strideThrough(spec.rows, A) ?? 0;
-  const columnB = strideThrough(spec.columns, B) ?? 0;
-  const rowC = strideThrough(spec.rows, C);
-  const columnC = strideThrough(spec.columns, C) ?? 0;
-  const tileOf = (height: number): FunctionBuilder => {
-    const tile = module.function(`dots_${height}x${columns}`, ["i32", "i32", "i32", "i32"]);
-    const [from, by, to, row] = tile.args;
-    // Two sums each where there are few, so that one addition does not wait for the other.
-    const ways = height * columns <= 4 ? 2 : 1;
-    const sums = Array.from({ length: height * columns }, () =>
-      Array.from({ length: ways }, () => tile.local("v128")),
-    );
-    const step = (way: number, active: number): void => {
-      const at = way * lanes * bytes;
-      const vectors = Array.from({ length: columns }, (_, j) =>
-        tile.let(code.load(plus(by.get, at + j * columnB * bytes), active)),
-      );
-      for (let r = 0; r < height; r++) {
-        const vector = tile.let(code.load(plus(from.get, at + r * rowA * bytes), active));
-        vectors.forEach((other, j) => {
-          const sum = sums[r * columns + j][way];
-          tile.set(sum, code.multiplyAdd(vector.get, other.get, sum.get));
-        });
-      }
-    };
-    const whole = Math.floor(depth / (ways * lanes));
-    if (whole > 0)
-      repeat(tile, whole, () => {
-        for (let way = 0; way < ways; way++) step(way, lanes);
-        advance(tile, from, ways * lanes * bytes);
-        advance(tile, by, ways * lanes * bytes);
-      });
-    const rest = depth - whole * ways * lanes;
-    for (let way = 0; way * lanes < rest; way++) step(way, Math.min(lanes, rest - way * lanes));
-    const start = (r: number): Expr =>
-      rowC === undefined
-        ? tile.let(i32.add(to.get, code.offset(tile, plus(row.get, r), spec.rows, C))).get
-        : plus(to.get, r * rowC * bytes);
-    for (let r = 0; r < height; r++) {
-      const place = start(r);
-      for (let j = 0; j < columns; j++) {
-        const own = sums[r * columns + j];
-        const vector = tile.let(ways === 1 ? own[0].get : code.add(own[0].get, own[1].get)).get;
-        tile.store(storeScalar(plus(place, j * columnC * bytes), acrossLanes(vector, dtype), dtype));
-      }
-    }
-    return tile;
-  };
-  const whole = rows >= most ? tileOf(most) : undefined;
-  const last = rows % most > 0 ? tileOf(rows % most) : undefined;
-  each(f, begin, end, (unit) => {
-    const product = f.let(i32.div_u(unit, i32.const(blocks)));
-    const startA = f.let(i32.add(x.get, code.offset(f, product.get, spec.batch, A)));
-    const startB = f.let(i32.add(y.get, code.offset(f, product.get, spec.batch, B)));
-    const startC = f.let(i32.add(z.get, code.offset(f, product.get, spec.batch, C)));
-    const firstTile = f.let(scaled(i32.rem_u(unit, i32.const(blocks)), blockTiles));
-    each(f, firstTile.get, least(plus(firstTile.get, blockTiles), i32.const(tiles)), (tile) => {
-      const row = f.let(scaled(tile, most)).get;
-      const args = [
-        i32.add(startA.get, scaled(row, rowA * bytes)),
-        startB.get,
-        rowC === undefined ? startC.get : i32.add(startC.get, scaled(row, rowC * bytes)),
-        row,
-      ];
-      const call = (of: FunctionBuilder | undefined) => (): void => {
-        if (of !== undefined) f.call(of, ...args);
-      };
-      if (last === undefined) call(whole)();
-      else f.if(i32.eq(tile, i32.const(tiles - 1)), call(last), call(whole));
-    });
-  });
-  return { f, units, callsHost: false, usesScratch: true };
-}
-
-/** The sum of all lanes. */
-function acrossLanes(vector: Expr, dtype: DType): Expr {
-  if (dtype === "float64") return f64.add(f64x2.extract_lane(vector, 0), f64x2.extract_lane(vector, 1));
-  const [extract, add] =
-    dtype === "float32" ? ([f32x4.extract_lane, f32.add] as const) : ([i32x4.extract_lane, i32.add] as const);
-  return add(add(extract(vector, 0), extract(vector, 1)), add(extract(vector, 2), extract(vector, 3)));
 }

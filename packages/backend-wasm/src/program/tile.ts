@@ -1,12 +1,23 @@
 /** Tiles of a product, in registers, and what is made of them before they leave the cache. */
-import type { GraphNode, Variable } from "@cotangent/core";
-import { type Expr, type FunctionBuilder, i32, v128 } from "../emit/index.ts";
+import type { DType, GraphNode, Variable } from "@cotangent/core";
+import {
+  type Expr,
+  type FunctionBuilder,
+  type Local,
+  f32,
+  f32x4,
+  f64,
+  f64x2,
+  i32,
+  i32x4,
+  v128,
+} from "../emit/index.ts";
 import type { Shared } from "./cluster.ts";
 import { elementwise, keepIn } from "./elementwise.ts";
 import type { Epilogue } from "./epilogue.ts";
 import { type ProductCode, advance, plus, repeat } from "./product-code.ts";
 import { C, operandsOf, strideThrough } from "./product-plan.ts";
-import { bytesPer, impossible, literal, loadVector, storeVector } from "./registers.ts";
+import { bytesPer, impossible, literal, loadVector, storeVector, withLane } from "./registers.ts";
 
 /** Which terms a tile is given: the first ones, the last ones, or both. */
 export const [isFirst, isLast] = [1, 2] as const;
@@ -16,6 +27,8 @@ export interface TileLayout {
   readonly row: number;
   readonly term: number | "height";
   readonly b: number | "width";
+  /** Of sums along vectors of terms: how far apart the columns of B are. */
+  readonly dots: number | undefined;
   /** Undefined where the rows of C lie on several axes. */
   readonly c: number | undefined;
   readonly column: number;
@@ -39,30 +52,12 @@ export function emitTile(
   const vectors = Math.ceil(width / lanes);
   const others = epilogue === undefined ? 0 : operandsOf(epilogue).length;
   const f = module.function(`tile_${height}x${width}`, new Array<"i32">(6 + others).fill("i32"));
-  const [x, y, z, depth, state, row] = f.args;
+  const [z, , state, row] = f.args.slice(2);
   const active = (v: number): number => Math.min(lanes, width - v * lanes);
-  const sums = Array.from({ length: height }, () => Array.from({ length: vectors }, () => f.local("v128")));
-  const column = (v: number): Expr => {
-    const at = v * lanes * bytes;
-    if (layout.b === "width") return v128.load(y.get, at);
-    return active(v) === lanes ? v128.load(y.get, at) : code.load(plus(y.get, at), active(v));
-  };
-  const splat = bytes === 8 ? v128.load64_splat : v128.load32_splat;
-  const termBytes = (layout.term === "height" ? height : layout.term) * bytes;
-  const stepB = (layout.b === "width" ? code.padded(width) : layout.b) * bytes;
-  const kept = Array.from({ length: height === 1 ? 0 : vectors }, () => f.local("v128"));
-  const factor = f.local("v128");
-  repeat(f, depth.get, () => {
-    kept.forEach((local, v) => f.set(local, column(v)));
-    sums.forEach((tileRow, r) => {
-      f.set(factor, splat(x.get, r * layout.row * bytes));
-      tileRow.forEach((sum, v) =>
-        f.set(sum, code.multiplyAdd(factor.get, kept[v]?.get ?? column(v), sum.get)),
-      );
-    });
-    advance(f, x, termBytes);
-    advance(f, y, stepB);
-  });
+  const sums =
+    layout.dots === undefined
+      ? tileSums(f, code, layout, height, width)
+      : dotSums(f, code, layout.row, layout.dots, height, width);
   const starts = sums.map((_, r) =>
     layout.c === undefined
       ? f.let(i32.add(z.get, code.offset(f, plus(row.get, r), code.plan.spec.rows, C))).get
@@ -91,6 +86,111 @@ export function emitTile(
     else finish();
   }
   return f;
+}
+
+/** Sums of a tile, a vector of columns in each. */
+function tileSums(
+  f: FunctionBuilder,
+  code: ProductCode,
+  layout: TileLayout,
+  height: number,
+  width: number,
+): Local[][] {
+  const { bytes, lanes } = code;
+  const vectors = Math.ceil(width / lanes);
+  const [x, y, , depth] = f.args;
+  const active = (v: number): number => Math.min(lanes, width - v * lanes);
+  const sums = Array.from({ length: height }, () => Array.from({ length: vectors }, () => f.local("v128")));
+  const column = (v: number): Expr => {
+    const at = v * lanes * bytes;
+    if (layout.b === "width") return v128.load(y.get, at);
+    return active(v) === lanes ? v128.load(y.get, at) : code.load(plus(y.get, at), active(v));
+  };
+  const splat = bytes === 8 ? v128.load64_splat : v128.load32_splat;
+  const termBytes = (layout.term === "height" ? height : layout.term) * bytes;
+  const stepB = (layout.b === "width" ? code.padded(width) : layout.b) * bytes;
+  const kept = Array.from({ length: height === 1 ? 0 : vectors }, () => f.local("v128"));
+  const factor = f.local("v128");
+  repeat(f, depth.get, () => {
+    kept.forEach((local, v) => f.set(local, column(v)));
+    sums.forEach((tileRow, r) => {
+      f.set(factor, splat(x.get, r * layout.row * bytes));
+      tileRow.forEach((sum, v) =>
+        f.set(sum, code.multiplyAdd(factor.get, kept[v]?.get ?? column(v), sum.get)),
+      );
+    });
+    advance(f, x, termBytes);
+    advance(f, y, stepB);
+  });
+  return sums;
+}
+
+/** The same, where A and B both lie along the terms: sums in the lanes of vectors of terms, added up in the end. */
+function dotSums(
+  f: FunctionBuilder,
+  code: ProductCode,
+  row: number,
+  column: number,
+  height: number,
+  width: number,
+): Local[][] {
+  const { bytes, dtype, lanes } = code;
+  const [x, y, , left] = f.args;
+  // Two sums each where there are few, so that one addition does not wait for the other.
+  const ways = height * width <= 4 ? 2 : 1;
+  const parts = Array.from({ length: height * width }, () =>
+    Array.from({ length: ways }, () => f.local("v128")),
+  );
+  const step = (way: number, active: number): void => {
+    const at = way * lanes * bytes;
+    const others = Array.from({ length: width }, (_, j) =>
+      f.let(code.load(plus(y.get, at + j * column * bytes), active)),
+    );
+    for (let r = 0; r < height; r++) {
+      const vector = f.let(code.load(plus(x.get, at + r * row * bytes), active));
+      others.forEach((other, j) => {
+        const sum = parts[r * width + j][way];
+        f.set(sum, code.multiplyAdd(vector.get, other.get, sum.get));
+      });
+    }
+  };
+  /** As often as there are so many terms left. */
+  const whileThereAre = (terms: number, body: () => void): void =>
+    f.block((end) =>
+      f.loop((again) => {
+        f.branchIf(end, i32.lt_s(left.get, i32.const(terms)));
+        body();
+        for (const pointer of [x, y]) advance(f, pointer, terms * bytes);
+        advance(f, left, -terms);
+        f.branch(again);
+      }),
+    );
+  if (ways === 2)
+    whileThereAre(2 * lanes, () => {
+      step(0, lanes);
+      step(1, lanes);
+    });
+  whileThereAre(lanes, () => step(0, lanes));
+  whileThereAre(1, () => step(0, 1));
+  return Array.from({ length: height }, (_, r) =>
+    Array.from({ length: Math.ceil(width / lanes) }, (__, v) => {
+      const found = f.let(literal(0, dtype, lanes));
+      for (let lane = 0; lane < lanes && v * lanes + lane < width; lane++) {
+        const [one, other] = parts[r * width + v * lanes + lane];
+        const all = f.let(other === undefined ? one.get : code.add(one.get, other.get)).get;
+        f.set(found, withLane(found.get, dtype, lanes, lane, acrossLanes(all, dtype)));
+      }
+      return found;
+    }),
+  );
+}
+
+/** The sum of all lanes. */
+function acrossLanes(vector: Expr, dtype: DType): Expr {
+  if (dtype === "float64") return f64.add(f64x2.extract_lane(vector, 0), f64x2.extract_lane(vector, 1));
+  const [extract, add] =
+    dtype === "float32" ? ([f32x4.extract_lane, f32.add] as const) : ([i32x4.extract_lane, i32.add] as const);
+  return add(add(extract(vector, 0), extract(vector, 1)), add(extract(vector, 2), extract(vector, 3)));
 }
 
 /** The end of a tile: what the epilogue makes of the sums that it has written. */
