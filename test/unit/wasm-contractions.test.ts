@@ -158,6 +158,29 @@ describe("products of matrices", () => {
     }
   });
 
+  test(`of batches that share an operand (seed ${seed})`, () => {
+    assert(
+      property(tuple(side, side, side), boolean(), floating, ([m, k, n], isFirst, dtype) => {
+        const params = { contractX: [2], contractY: [1], batchX: [0], batchY: [0] };
+        const all = (x: Value): Value => x.broadcastTo([3, ...x.shape]);
+        const f = (x: Value, y: Value): Value[] => [
+          isFirst ? dotGeneral(all(x), y, params) : dotGeneral(x, all(y), params),
+        ];
+        const shapes = isFirst
+          ? [
+              [m, k],
+              [3, k, n],
+            ]
+          : [
+              [3, m, k],
+              [k, n],
+            ];
+        expectClose(results(wasmBackend, dtype, shapes, f), results(jsBackend, dtype, shapes, f), dtype, k);
+      }),
+      { seed, numRuns: 60 },
+    );
+  });
+
   test(`over several axes that lie apart (seed ${seed})`, () => {
     const small = integer({ min: 1, max: 5 });
     assert(
@@ -299,10 +322,11 @@ describe("what follows a product", () => {
           const depth = isDeep ? 600 + k : k;
           if (m * n === 0) return;
           const shapes = [[m, depth], isTransposed ? [n, depth] : [depth, n], [n], [m, 1], [m, n]];
-          const f = (x: Value, y: Value, row: Value, column: Value, other: Value): Value[] =>
-            endings[which](x.matmul(isTransposed ? y.transpose() : y), row, column, other).map((value) =>
-              value.dtype === dtype ? value : value.astype(dtype),
-            );
+          // Eighths, of which products and sums are exact, so that comparisons go the same way everywhere.
+          const f = (...given: Value[]): Value[] => {
+            const [x, y, row, column, other] = given.map((value) => value.mul(8).round().div(8));
+            return endings[which](x.matmul(isTransposed ? y.transpose() : y), row, column, other);
+          };
           const run = (backend: typeof wasmBackend | typeof jsBackend): Float64Array[] =>
             results(backend, dtype, shapes, f);
           expectClose(run(wasmBackend), run(jsBackend), dtype, depth + m + 20);
