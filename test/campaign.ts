@@ -125,7 +125,7 @@ async function cell(subject: string, law: string, setting: Setting): Promise<str
     if (report.missed > 0) console.log(`${subject}, ${law}: ${count} samples ${reason}`);
   }
   if (report.failure === undefined) return report.judged === 0 ? "-" : String(report.judged);
-  const sample = /path: "(\d+)"/.exec(report.failure)?.[1];
+  const sample = report.failure.path;
   const again = ` --primitive ${subject} --law "${law}" --dtype ${setting.dtype} --backend ${setting.backend.name} --seed ${seed}`;
   failures.push(`${report.failure}\npnpm verify${again}${sample === undefined ? "" : ` --path ${sample}`}`);
   return "FAILS";

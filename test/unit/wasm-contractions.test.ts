@@ -12,10 +12,13 @@ import {
   dotGeneral,
   evaluateGraph,
   grad,
+  jit,
   jsBackend,
   maxPool2d,
+  setThreads,
   stage,
   tensor,
+  tidy,
   where,
   wasmBackend,
   withBackend,
@@ -153,6 +156,29 @@ describe("products of matrices", () => {
         );
       }
     }
+  });
+
+  test(`of batches that share an operand (seed ${seed})`, () => {
+    assert(
+      property(tuple(side, side, side), boolean(), floating, ([m, k, n], isFirst, dtype) => {
+        const params = { contractX: [2], contractY: [1], batchX: [0], batchY: [0] };
+        const all = (x: Value): Value => x.broadcastTo([3, ...x.shape]);
+        const f = (x: Value, y: Value): Value[] => [
+          isFirst ? dotGeneral(all(x), y, params) : dotGeneral(x, all(y), params),
+        ];
+        const shapes = isFirst
+          ? [
+              [m, k],
+              [3, k, n],
+            ]
+          : [
+              [3, m, k],
+              [k, n],
+            ];
+        expectClose(results(wasmBackend, dtype, shapes, f), results(jsBackend, dtype, shapes, f), dtype, k);
+      }),
+      { seed, numRuns: 60 },
+    );
   });
 
   test(`over several axes that lie apart (seed ${seed})`, () => {
@@ -296,10 +322,11 @@ describe("what follows a product", () => {
           const depth = isDeep ? 600 + k : k;
           if (m * n === 0) return;
           const shapes = [[m, depth], isTransposed ? [n, depth] : [depth, n], [n], [m, 1], [m, n]];
-          const f = (x: Value, y: Value, row: Value, column: Value, other: Value): Value[] =>
-            endings[which](x.matmul(isTransposed ? y.transpose() : y), row, column, other).map((value) =>
-              value.dtype === dtype ? value : value.astype(dtype),
-            );
+          // Eighths, of which products and sums are exact, so that comparisons go the same way everywhere.
+          const f = (...given: Value[]): Value[] => {
+            const [x, y, row, column, other] = given.map((value) => value.mul(8).round().div(8));
+            return endings[which](x.matmul(isTransposed ? y.transpose() : y), row, column, other);
+          };
           const run = (backend: typeof wasmBackend | typeof jsBackend): Float64Array[] =>
             results(backend, dtype, shapes, f);
           expectClose(run(wasmBackend), run(jsBackend), dtype, depth + m + 20);
@@ -335,4 +362,48 @@ describe("what follows a product", () => {
       { seed, numRuns: 100 },
     );
   });
+});
+
+test("products and convolutions are the same to the last bit for any number of threads", async () => {
+  const params = {
+    strides: [2, 1],
+    padding: [
+      [1, 2],
+      [0, 1],
+    ],
+    dilation: [1, 2],
+  } as const;
+  for (const dtype of ["float64", "float32"] as const) {
+    const [x, image, filter] = withBackend(wasmBackend, () =>
+      [
+        [900, 130],
+        [6, 30, 28, 10],
+        [3, 3, 10, 20],
+      ].map((shape, i) => tensor(Array.from(numbers(sizeOf(shape), i)), { dtype }).reshape(shape)),
+    );
+    const run = jit((v: Value, y: Value, w: Value) => {
+      const found = convolve(y, w, params);
+      return [
+        v.matmul(v.transpose()),
+        v.transpose().matmul(v).tanh(),
+        v.matmul(v.slice([0, 0], [130, 70])).add(1),
+        v.matmul(v.at(3)),
+        found.relu(),
+        convolveInputTranspose(found, w, { ...params, size: image.shape }),
+        convolveFilterTranspose(y, found, { ...params, size: filter.shape }),
+      ];
+    });
+    const bits = (): string[] =>
+      tidy(() =>
+        run(x, image, filter).map((value) => Buffer.from(value.dataSync().buffer).toString("base64")),
+      );
+    const alone = bits();
+    expect(setThreads(2)).toBe(2);
+    // Some runs before the worker has started, the others with it.
+    for (let k = 0; k < 10; k++) {
+      expect(bits().map((each, i) => each === alone[i])).toEqual(alone.map(() => true));
+      await new Promise((resolve) => setTimeout(resolve, k < 5 ? 40 : 0));
+    }
+    expect(setThreads(1)).toBe(1);
+  }
 });

@@ -50,7 +50,15 @@ export function compile(graph: Graph, context: ProgramContext): Program {
   return new WasmProgram(graph, context);
 }
 
-const registry = new FinalizationRegistry<() => void>((release) => release());
+/** What a program leaves behind. Held until it is collected, so nothing in here may lead to the program. */
+interface Remains {
+  readonly heap: Heap;
+  readonly blocks: readonly number[];
+}
+
+const registry = new FinalizationRegistry<Remains>(({ heap, blocks }) => {
+  for (const address of blocks) heap.free(address);
+});
 
 class WasmProgram implements Program {
   private readonly context: ProgramContext;
@@ -178,8 +186,7 @@ class WasmProgram implements Program {
           context.pool.scratchAddress,
         ),
     };
-    const { blocks } = this;
-    registry.register(this, () => blocks.forEach((address) => context.heap.free(address)));
+    registry.register(this, { heap: context.heap, blocks: this.blocks });
   }
 
   private constant(owner: Graph, index: number): number {

@@ -172,7 +172,12 @@ function rawVector(address: Expr, dtype: DType, lanes: 4 | 2, stride: number, ac
     if (total === 4) return v128.load32_zero(address);
   }
   let vector = i32x4.const(0);
-  for (let lane = 0; lane < active; lane++) {
+  let lane = 0;
+  if (stride === 1 && bytes === 4 && active >= 2) {
+    vector = v128.load64_zero(address);
+    lane = 2;
+  }
+  for (; lane < active; lane++) {
     const [start, offset] = at(address, lane * stride * bytes);
     vector = loadLane[dtype](start, vector, lane, offset);
   }
@@ -197,10 +202,13 @@ export function storeVector(
     if (total === 4) return [v128.store32_lane(address, raw, 0)];
   }
   const stores = { 8: v128.store64_lane, 4: v128.store32_lane, 2: v128.store16_lane, 1: v128.store8_lane };
-  return Array.from({ length: active }, (_, lane) => {
+  const pair = stride === 1 && bytes === 4 && active >= 2 ? [v128.store64_lane(address, raw, 0)] : [];
+  const rest = Array.from({ length: active - 2 * pair.length }, (_, i) => {
+    const lane = 2 * pair.length + i;
     const [start, offset] = at(address, lane * stride * bytes);
     return stores[bytes as 8 | 4 | 1](start, raw, lane, offset);
   });
+  return [...pair, ...rest];
 }
 
 /** A mask over 4 lanes as 4 bytes 0 or 1. */
