@@ -15,6 +15,7 @@ import {
   jit,
   jsBackend,
   maxPool2d,
+  setRelaxedSimd,
   setThreads,
   stage,
   tensor,
@@ -24,7 +25,7 @@ import {
   withBackend,
 } from "cotangent";
 import { assert, boolean, constantFrom, integer, nat, property, tuple } from "fast-check";
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 
 const seed = Number(process.env["COTANGENT_SEED"] ?? 20261);
 
@@ -80,6 +81,43 @@ function expectClose(found: Float64Array[], wanted: Float64Array[], dtype: Float
 const side = tuple(nat(2), integer({ min: 0, max: 9 }), integer({ min: 10, max: 70 })).map(
   ([which, small, large]) => [small, large, small][which],
 );
+
+describe("relaxed SIMD", () => {
+  afterEach(() => setRelaxedSimd(false));
+
+  test(`products of any size are within rounding of the reference's (seed ${seed})`, () => {
+    expect(setRelaxedSimd(true)).toBe(true);
+    assert(
+      property(tuple(side, side, side), floating, ([m, k, n], dtype) => {
+        const f = (x: Value, y: Value): Value[] => [x.matmul(y), y.transpose().matmul(x.transpose())];
+        const shapes = [
+          [m, k],
+          [k, n],
+        ];
+        expectClose(results(wasmBackend, dtype, shapes, f), results(jsBackend, dtype, shapes, f), dtype, k);
+      }),
+      { seed, numRuns: 80 },
+    );
+  });
+
+  test("applies to what is compiled from then on, and is off to begin with", () => {
+    // (1 + e)^2 - (1 + 2e): the rounded square loses e^2, a fused one does not.
+    const e = 2 ** -30;
+    const product = (size: number): number => {
+      const rows = tensor(Array.from({ length: 2 * size }, (_, i) => (i % 2 === 0 ? 1 : 1 + e)));
+      const columns = tensor(Array.from({ length: 2 * size }, (_, i) => (i < size ? -(1 + 2 * e) : 1 + e)));
+      const multiplied = jit((x: Value, y: Value) => x.matmul(y));
+      return withBackend(
+        wasmBackend,
+        () => multiplied(rows.reshape([size, 2]), columns.reshape([2, size])).dataSync()[0],
+      );
+    };
+    expect(product(16)).toBe(0);
+    setRelaxedSimd(true);
+    // Which of the two an engine gives is the machine's.
+    expect([0, e * e]).toContain(product(17));
+  });
+});
 
 describe("products of matrices", () => {
   test(`of any size, with operands that lie in any order (seed ${seed})`, () => {

@@ -1,2 +1,2 @@
-export { WasmBackend, isWasmSupported, setThreads, wasmBackend } from "./backend.ts";
+export { WasmBackend, isWasmSupported, setRelaxedSimd, setThreads, wasmBackend } from "./backend.ts";
 export { Heap } from "./heap.ts";

@@ -11,5 +11,11 @@ export * from "@cotangent/core";
 export * from "@cotangent/forward-mode";
 export * from "@cotangent/reverse-mode";
 export { JsBackend, binaryKernel, jsBackend, unaryKernel } from "@cotangent/backend-js";
-export { WasmBackend, isWasmSupported, setThreads, wasmBackend } from "@cotangent/backend-wasm";
+export {
+  WasmBackend,
+  isWasmSupported,
+  setRelaxedSimd,
+  setThreads,
+  wasmBackend,
+} from "@cotangent/backend-wasm";
 export { type HvpComposition, hessian, hvp, jacobian, mixedJacobian } from "./both-modes.ts";

@@ -104,6 +104,8 @@ export interface Lowering extends Shared {
   readonly planLoop: FunctionRef;
   readonly forgetPlan: FunctionRef;
   readonly loopPlans: LoopPlan[];
+  /** Whether products multiply and add in one instruction. */
+  readonly relaxed: boolean;
   /** Where it says how many threads there are. */
   readonly threadsAddress: number;
   /** The main thread's memory for kernels that need some. */
@@ -240,7 +242,7 @@ export class Lowerer {
   /** Multiplies what lies at the addresses of A and B, into that of C, after which come those of an epilogue. */
   product(spec: ProductSpec, a: Expr, b: Expr, others: readonly Expr[]): void {
     const { module, arena, base } = this.shared;
-    const plan = planOf(spec);
+    const plan = planOf(spec, this.shared.relaxed);
     const { epilogue, ...plain } = plan.spec;
     const key = JSON.stringify(plain) + (epilogue === undefined ? "" : keyOfGraph(epilogue.graph));
     const [x, y] = plan.isSwapped ? [b, a] : [a, b];
@@ -756,7 +758,7 @@ class GraphCode {
       const { graph, main } = epilogue;
       const layouts = rest.map(({ layout }) => layout);
       const whole = finishedBy(spec, epilogue, layouts);
-      if (planOf(whole).canFinish) {
+      if (planOf(whole, shared.relaxed).canFinish) {
         const read = rest.map(({ layout }, i) =>
           lower.offset(addresses[2 + i], layout.offset * bytesPer[graph.inputs[1 + i].dtype]),
         );

@@ -11,7 +11,7 @@ import {
   i32x4,
 } from "../emit/index.ts";
 import { type ProductAxis, countOf } from "./contraction.ts";
-import { type Operand, type ProductPlan, atLeastOne, hasMultiplyAdd, strideThrough } from "./product-plan.ts";
+import { type Operand, type ProductPlan, atLeastOne, strideThrough } from "./product-plan.ts";
 import { bytesPer, lanesFor, loadVector } from "./registers.ts";
 
 /** What is common to the functions of one product. */
@@ -82,7 +82,7 @@ export class ProductCode {
   multiplyAdd(a: Expr, b: Expr, sum: Expr): Expr {
     if (this.dtype === "int32") return i32x4.add(sum, i32x4.mul(a, b));
     const ops = this.dtype === "float64" ? f64x2 : f32x4;
-    return hasMultiplyAdd ? ops.relaxed_madd(a, b, sum) : ops.add(sum, ops.mul(a, b));
+    return this.plan.fusesMultiplyAdd ? ops.relaxed_madd(a, b, sum) : ops.add(sum, ops.mul(a, b));
   }
 
   add(a: Expr, b: Expr): Expr {

@@ -13,7 +13,8 @@ const withMultiplyAdd = new Uint8Array([
   0, 97, 115, 109, 1, 0, 0, 0, 1, 8, 1, 96, 3, 123, 123, 123, 1, 123, 3, 2, 1, 0, 10, 13, 1, 11, 0, 32, 0, 32,
   1, 32, 2, 253, 133, 2, 11,
 ]);
-export const hasMultiplyAdd = WebAssembly.validate(withMultiplyAdd);
+/** Whether this engine has relaxed SIMD. */
+export const hasRelaxedSimd = WebAssembly.validate(withMultiplyAdd);
 
 /** From so many multiplications on, a product can be run in parts; and into about how many. */
 export const manyProducts = 262_144;
@@ -27,6 +28,8 @@ const mostDots = 4;
 /** How a product is taken apart. */
 export interface ProductPlan {
   readonly spec: ProductSpec;
+  /** Whether it multiplies and adds in one instruction, of relaxed SIMD. */
+  readonly fusesMultiplyAdd: boolean;
   /** Whether its A is the B of the product that was asked for. */
   readonly isSwapped: boolean;
   /** Sums along vectors of terms, as opposed to tiles with vectors of columns. */
@@ -62,7 +65,7 @@ export function strideThrough(axes: readonly ProductAxis[], operand: Operand): n
 export const operandsOf = ({ graph, main }: Epilogue): DType[] =>
   [...graph.inputs.slice(1), ...graph.outputAvals.filter((_, i) => i !== main)].map(({ dtype }) => dtype);
 
-export function planOf(given: ProductSpec): ProductPlan {
+export function planOf(given: ProductSpec, fusesMultiplyAdd: boolean): ProductPlan {
   const lanes = lanesFor([given.dtype]);
   const bytes = bytesPer[given.dtype];
   let spec = simplest(given);
@@ -113,7 +116,7 @@ export function planOf(given: ProductSpec): ProductPlan {
         ? [8, 1]
         : vectorsOfB === 3
           ? [3, 3]
-          : [hasMultiplyAdd ? 6 : 4, 2];
+          : [fusesMultiplyAdd ? 6 : 4, 2];
   const panels = Math.ceil(vectorsOfB / vectors);
   const packsA =
     isStraightA && (isContiguous(terms, A) || panels <= 4 || height <= 2) ? "no" : hasRuns ? "rows" : "terms";
@@ -126,6 +129,7 @@ export function planOf(given: ProductSpec): ProductPlan {
   );
   return {
     spec,
+    fusesMultiplyAdd,
     isSwapped,
     isDot,
     packsB,

@@ -39,6 +39,8 @@ export interface ProgramContext {
   readonly mathematics: (module: ModuleBuilder) => Mathematics;
   readonly scalarKernel: ScalarKernel;
   readonly pool: Pool;
+  /** Whether products multiply and add in one instruction. */
+  readonly relaxed: boolean;
   /** Kernels for nodes that have no code. */
   readonly hostKernel: (name: string) => Kernel | undefined;
 }
@@ -121,6 +123,7 @@ class WasmProgram implements Program {
       planLoop,
       forgetPlan,
       loopPlans: this.loopPlans,
+      relaxed: context.relaxed,
       threadsAddress: context.pool.threadsAddress,
       scratchAddress: context.pool.scratchAddress,
       functions: new Map(),
