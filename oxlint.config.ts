@@ -10,7 +10,15 @@ const mayImport: Record<string, string[]> = {
   "backend-wasm": ["@cotangent/core", "@cotangent/backend-js"],
   "backend-tfjs": ["@cotangent/core", "@tensorflow/tfjs-core", "@tensorflow/tfjs-backend-webgl"],
   "graph-view": ["@cotangent/core", "@dagrejs/dagre"],
-  verify: ["@cotangent/core", "@cotangent/forward-mode", "@cotangent/reverse-mode", "fast-check"],
+  verify: [
+    "@cotangent/core",
+    "@cotangent/forward-mode",
+    "@cotangent/reverse-mode",
+    "cli-progress",
+    "cli-table3",
+    "commander",
+    "fast-check",
+  ],
   cotangent: [
     "@cotangent/core",
     "@cotangent/forward-mode",

@@ -8,8 +8,8 @@ export interface PageCall {
   /** The name of the function, which takes texts and promises one. */
   readonly call: string;
   readonly args: readonly string[];
-  /** What the page can call as `tellHost(message)`. */
-  readonly tellHost: (message: string) => Promise<void>;
+  /** What the page can call as `tellHost(message)`, and what it is answered. */
+  readonly tellHost: (message: string) => Promise<unknown>;
 }
 
 /** What the function gave; texts are JSON, which travels faster than playwright's own encoding. */

@@ -17,6 +17,8 @@ export interface CheckOptions {
   readonly path?: string;
   /** Milliseconds after which no new sample is drawn. */
   readonly timeLimit?: number;
+  /** Whether to judge none of the samples is no failure: where these are a few of many. */
+  readonly mayMiss?: boolean;
 }
 
 export interface Report {
@@ -30,7 +32,11 @@ export interface Report {
   readonly classed: Readonly<Record<string, number>>;
   /** How many of those the law speaks of, but could not judge. */
   readonly missed: number;
+  /** What the subject had that its law judged, and how often: shapes of its arguments, kinds of a program's steps. */
+  readonly exercised: Readonly<Record<string, number>>;
   readonly seed: number;
+  /** How long it took. */
+  readonly milliseconds: number;
   readonly failure: Failure | undefined;
 }
 
@@ -74,17 +80,43 @@ interface Tally {
   readonly classed: Record<string, number>;
   /** Samples that the law speaks of, but could not judge. */
   missed: number;
+  readonly exercised: Record<string, number>;
+  readonly started: number;
 }
+
+const newTally = (): Tally => ({
+  judged: 0,
+  classed: {},
+  missed: 0,
+  exercised: {},
+  started: performance.now(),
+});
+
+const countIn = (counts: Record<string, number>, key: string): void => {
+  counts[key] = (counts[key] ?? 0) + 1;
+};
 
 function reportOf(
   subject: string,
   law: string,
   { backend, dtype }: Setting,
-  { judged, classed, missed }: Tally,
+  { judged, classed, missed, exercised, started }: Tally,
   seed: number,
   failure: Failure | undefined,
 ): Report {
-  return { subject, law, backend: backend.name, dtype, judged, classed, missed, seed, failure };
+  return {
+    subject,
+    law,
+    backend: backend.name,
+    dtype,
+    judged,
+    classed,
+    missed,
+    exercised,
+    seed,
+    milliseconds: performance.now() - started,
+    failure,
+  };
 }
 
 /** Judges one law for a subject that is drawn anew for each sample. */
@@ -93,18 +125,20 @@ export function check(
   law: Law,
   setting: Setting,
   subject: (draw: RecordedDraw) => Subject,
-  { samples = defaultSamples, seed = defaultSeed(), path, timeLimit }: CheckOptions,
+  { samples = defaultSamples, seed = defaultSeed(), path, timeLimit, mayMiss = false }: CheckOptions,
 ): Report {
-  const tally: Tally = { judged: 0, classed: {}, missed: 0 };
+  const tally = newTally();
   const everySample = property(gen(), (generate) => {
     const draw = new RecordedDraw(generate);
     const drawn = subject(draw);
     const outcome = tidy(() => judged(law, drawn, setting, draw));
     if (!outcome.judged) {
-      tally.classed[outcome.class] = (tally.classed[outcome.class] ?? 0) + 1;
+      countIn(tally.classed, outcome.class);
       if (!outcome.inapplicable) tally.missed++;
-    } else if (outcome.failure === undefined) tally.judged++;
-    else throw new Broken(outcome.failure, drawn.text);
+    } else if (outcome.failure === undefined) {
+      tally.judged++;
+      for (const feature of drawn.features ?? []) countIn(tally.exercised, feature);
+    } else throw new Broken(outcome.failure, drawn.text);
   });
   const details = checkProperty(everySample, {
     numRuns: samples,
@@ -128,7 +162,7 @@ export function check(
     });
   }
   const vacuous =
-    tally.judged === 0 && tally.missed > 0
+    !mayMiss && tally.judged === 0 && tally.missed > 0
       ? `${name} on ${setting.backend.name} in ${setting.dtype}: the law "${law.name}" could judge none of ${samples} samples: ${JSON.stringify(tally.classed)}`
       : undefined;
   return reportOf(name, law.name, setting, tally, seed, vacuous === undefined ? undefined : general(vacuous));
@@ -152,11 +186,8 @@ export function checkLaw(
 ): Report {
   if (law === differences && isSurrogate(primitive)) {
     const { samples = defaultSamples, seed = defaultSeed() } = options;
-    const tally = {
-      judged: 0,
-      classed: { "not the derivative of its values, on purpose": samples },
-      missed: 0,
-    };
+    const classed = { "not the derivative of its values, on purpose": samples };
+    const tally = { ...newTally(), classed };
     return reportOf(primitive.name, law.name, setting, tally, seed, undefined);
   }
   const report = check(
@@ -190,8 +221,8 @@ export function checkPrograms(
 
 /** The documented values at the declared kinks of a primitive, in both modes. */
 export function checkKinks(primitive: Primitive, setting: Setting): Report {
+  const tally = { ...newTally(), judged: primitive.kinks.length };
   const failure = tidy(() => kinkFailure(primitive, setting));
-  const tally = { judged: primitive.kinks.length, classed: {}, missed: 0 };
   return reportOf(
     primitive.name,
     "kinks",

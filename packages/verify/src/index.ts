@@ -24,6 +24,17 @@ export {
   checkFunction,
   checkPrimitive,
 } from "./suite.ts";
+export {
+  type Cell,
+  type Effort,
+  type Watch,
+  cellsOf,
+  kinks,
+  randomPrograms,
+  runCampaign,
+  samplesOf,
+} from "./campaign.ts";
+export { type ShapeClass, shapeClasses, shapeClassesOf } from "./coverage.ts";
 export { type Call, type HostInput, RecordedDraw, drawCall, showCall } from "./draw.ts";
 export {
   type Law,

@@ -247,6 +247,27 @@ export function branches(steps: readonly Step[]): boolean {
   });
 }
 
+/** What a program's steps are, at any depth, each once: primitives by name, the others by kind. */
+export function kindsOf(steps: readonly Step[]): string[] {
+  const kinds = steps.flatMap((step) => {
+    switch (step.kind) {
+      case "primitive":
+        return [step.primitive.name];
+      case "cond":
+        return ["cond", ...step.branches.flatMap((body) => kindsOf(body.steps))];
+      case "call":
+        return [step.how === "jit" ? "jit" : `checkpoint: ${step.how}`, ...kindsOf(step.body.steps)];
+      default: {
+        const { kind, checkpoint, body } = step;
+        const how =
+          checkpoint === null ? kind : `${kind}: ${typeof checkpoint === "string" ? checkpoint : "slots"}`;
+        return [how, ...kindsOf(body.steps)];
+      }
+    }
+  });
+  return [...new Set(kinds)];
+}
+
 /** The variables that a source is made of. */
 function variablesOf(source: Source): number[] {
   if (source.kind === "constant") return [];

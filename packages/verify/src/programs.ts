@@ -29,6 +29,7 @@ import {
   type Step,
   arranged,
   branches,
+  kindsOf,
   runStep,
   runSteps,
   showProgram,
@@ -106,6 +107,7 @@ export function drawProgram(
       room,
       constants: [],
       regroups: branches(drawn.steps),
+      features: kindsOf(drawn.steps),
       // A sum stands for a value without elements.
       apply: (values) => {
         const all = runSteps(drawn.steps, values);

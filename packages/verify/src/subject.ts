@@ -15,6 +15,7 @@ import {
 } from "@cotangent/core";
 import { jvp } from "@cotangent/forward-mode";
 import { vjp } from "@cotangent/reverse-mode";
+import { shapeFeatures } from "./coverage.ts";
 import { type Call, type HostInput, showCall } from "./draw.ts";
 
 /** A function of several float values with several outputs, and a point at which it is smooth. */
@@ -28,6 +29,8 @@ export interface Subject {
   apply(inputs: readonly Value[], constants: readonly Value[]): Value[];
   /** Inputs that are not differentiated (indices, conditions). */
   readonly constants: readonly HostInput[];
+  /** What is worth counting in it: shapes of its arguments, kinds of a program's steps. */
+  readonly features?: readonly string[];
   /** What the subject says of its own derivatives, where there are none on purpose. */
   readonly cut?: Cut;
   /**
@@ -81,6 +84,7 @@ export function subjectOf(call: Call): Subject {
     room: call.room,
     point: call.inputs.filter((_, i) => isInput[i]),
     constants: call.inputs.filter((_, i) => !isInput[i]),
+    features: shapeFeatures(call.primitive, call.inputs),
     apply: (inputs, constants) => {
       let [nextInput, nextConstant] = [0, 0];
       const all = isInput.map((input) => (input ? inputs[nextInput++] : constants[nextConstant++]));

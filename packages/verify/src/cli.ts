@@ -1,0 +1,49 @@
+#!/usr/bin/env node
+/**
+ * `cotangent-verify`: the verification campaign on whatever is registered. Where the package `cotangent` is installed its
+ * primitives and backends are; `--module ./mine.ts` adds others, as often as there are modules.
+ */
+import { type FloatDType, backendNamed, backends } from "@cotangent/core";
+import { createRequire } from "node:module";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+import { localColumn, verifyCommand } from "./command/index.ts";
+
+const { tokens } = parseArgs({
+  options: { module: { type: "string", multiple: true } },
+  strict: false,
+  tokens: true,
+});
+const isModule = (token: (typeof tokens)[number]): boolean =>
+  token.kind === "option" && token.name === "module";
+const modules = tokens.flatMap((token) => (isModule(token) && "value" in token ? [String(token.value)] : []));
+/** The others, as they were given. */
+const rest = process.argv
+  .slice(2)
+  .filter((arg, i, all) => !/^--module(=|$)/.test(arg) && all[i - 1] !== "--module");
+
+try {
+  await import(pathToFileURL(createRequire(join(process.cwd(), "package.json")).resolve("cotangent")).href);
+} catch (error) {
+  if (modules.length === 0) {
+    console.error(
+      `cotangent-verify: the package "cotangent" is not installed here (${String(error)}), and no --module was given that registers backends.`,
+    );
+    process.exit(2);
+  }
+}
+for (const path of modules) await import(pathToFileURL(resolve(path)).href);
+
+const floats: readonly FloatDType[] = ["float64", "float32"];
+process.exitCode = await verifyCommand(
+  backends().map((backend) =>
+    localColumn(
+      backend.name,
+      floats.filter((dtype) => backend.dtypes.includes(dtype)),
+      () => backend,
+      backendNamed("js"),
+    ),
+  ),
+  rest,
+);

@@ -1,0 +1,146 @@
+/** What a run has found so far, cell by cell: the matrix that is printed, and all that the files hold. */
+import { type Cell, kinks, merged, randomPrograms } from "../campaign.ts";
+import type { Report } from "../check.ts";
+import type { Column } from "./column.ts";
+
+/** A column of the matrix: a backend in a dtype. */
+export interface Place {
+  readonly backend: string;
+  readonly dtype: string;
+}
+
+export type Verdict =
+  /** Some samples were judged, and the law held in all. */
+  | "holds"
+  | "fails"
+  /** The law has nothing to say of this subject. */
+  | "silent"
+  /** It has, but no sample could be judged. */
+  | "unjudged"
+  /** There was no time for it, or the backend could not be had. */
+  | "left out";
+
+const keyOf = (backend: string, { subject, law, dtype }: Cell): string =>
+  JSON.stringify([backend, dtype, subject, law]);
+
+export class Findings {
+  readonly #reports = new Map<string, Report>();
+  /** The cells of each backend. */
+  readonly cells: ReadonlyMap<string, readonly Cell[]>;
+  /** Why a backend could not be had. */
+  readonly missing = new Map<string, string>();
+
+  constructor(cells: ReadonlyMap<string, readonly Cell[]>) {
+    this.cells = cells;
+  }
+
+  /** By the column's name, which may say more than the backend's own: "webgl". */
+  add({ name }: Pick<Column, "name">, report: Report): void {
+    const key = keyOf(name, report as Report & Cell);
+    const own = { ...report, backend: name };
+    const before = this.#reports.get(key);
+    this.#reports.set(key, before === undefined ? own : merged(before, own));
+  }
+
+  reportOf(backend: string, cell: Cell): Report | undefined {
+    return this.#reports.get(keyOf(backend, cell));
+  }
+
+  get reports(): Report[] {
+    return [...this.#reports.values()];
+  }
+
+  get failures(): Report[] {
+    return this.reports.filter(({ failure }) => failure !== undefined);
+  }
+
+  get places(): Place[] {
+    return [...this.cells].flatMap(([backend, cells]) =>
+      [...new Set(cells.map(({ dtype }) => dtype))].map((dtype) => ({ backend, dtype })),
+    );
+  }
+
+  /** How many cells nothing is known of. */
+  get leftOut(): number {
+    let count = 0;
+    for (const [backend, cells] of this.cells)
+      for (const cell of cells) if (this.verdict(backend, cell) === "left out") count++;
+    return count;
+  }
+
+  /** Undefined where there is no such cell. */
+  verdict(backend: string, cell: Cell): Verdict | undefined {
+    const exists = this.cells
+      .get(backend)
+      ?.some(
+        ({ subject, law, dtype }) => subject === cell.subject && law === cell.law && dtype === cell.dtype,
+      );
+    if (exists !== true) return undefined;
+    const report = this.reportOf(backend, cell);
+    if (report === undefined) return "left out";
+    if (report.failure !== undefined) return "fails";
+    if (report.judged > 0) return "holds";
+    return report.missed > 0 ? "unjudged" : "silent";
+  }
+
+  /**
+   * Of the arguments' shapes and the programs' steps: those that some law judged on a backend in a dtype, and another law that
+   * judged the same subject there did not.
+   */
+  get gaps(): { readonly exercised: number; readonly gaps: Gap[] } {
+    const known = new Map<string, Set<string>>();
+    const keyOfSubject = ({ backend, dtype, subject }: Report): string =>
+      JSON.stringify([backend, dtype, subject]);
+    for (const report of this.reports) {
+      const key = keyOfSubject(report);
+      const features = known.get(key) ?? new Set<string>();
+      for (const feature of Object.keys(report.exercised)) features.add(feature);
+      known.set(key, features);
+    }
+    let exercised = 0;
+    const gaps: Gap[] = [];
+    for (const report of this.reports) {
+      exercised += Object.keys(report.exercised).length;
+      if (report.judged === 0 || report.law === kinks) continue;
+      for (const feature of known.get(keyOfSubject(report)) ?? [])
+        if (report.exercised[feature] === undefined)
+          gaps.push({ report, feature, reason: Object.keys(report.classed).join("; ") });
+    }
+    return { exercised, gaps };
+  }
+
+  /** Of a column: how much was judged, and how fast random programs were. */
+  totals({ backend, dtype }: Place): Totals {
+    const own = this.reports.filter((report) => report.backend === backend && report.dtype === dtype);
+    const sum = (of: (report: Report) => number, reports = own): number =>
+      reports.reduce((total, report) => total + of(report), 0);
+    const programs = own.filter(({ subject }) => subject === randomPrograms);
+    const seconds = sum(({ milliseconds }) => milliseconds, programs) / 1000;
+    const judgedPrograms = sum(({ judged }) => judged, programs);
+    return {
+      judged: sum(({ judged }) => judged),
+      missed: sum(({ missed }) => missed),
+      failures: own.filter(({ failure }) => failure !== undefined).length,
+      seconds: sum(({ milliseconds }) => milliseconds) / 1000,
+      programs: judgedPrograms,
+      programsPerSecond: seconds > 0 ? judgedPrograms / seconds : 0,
+    };
+  }
+}
+
+/** A shape or a step that a law did not judge, though others did. */
+export interface Gap {
+  readonly report: Report;
+  readonly feature: string;
+  /** How it classes what it does not judge; "" where it judged all samples, and drew none like this. */
+  readonly reason: string;
+}
+
+export interface Totals {
+  readonly judged: number;
+  readonly missed: number;
+  readonly failures: number;
+  readonly seconds: number;
+  readonly programs: number;
+  readonly programsPerSecond: number;
+}

@@ -1,0 +1,85 @@
+/** What the terminal shows at the end. */
+import Table from "cli-table3";
+import type { Cell } from "../campaign.ts";
+import type { Report } from "../check.ts";
+import type { Findings, Place, Verdict } from "./findings.ts";
+
+export const marks: Readonly<Record<Verdict, string>> = {
+  holds: "✓",
+  fails: "✗",
+  silent: "·",
+  unjudged: "?",
+  "left out": "–",
+};
+
+const meanings =
+  "✓ held   ✗ FAILED   · says nothing of such   ? could judge no sample   – left out (no time, or no backend)";
+
+/** The style that keeps escape codes out of files and pipes. */
+const plain = { head: [], border: [], compact: true };
+
+export const nameOf = ({ backend, dtype }: Place): string => `${backend} ${dtype}`;
+
+/** How to see a failure again. */
+export const replayOf = ({ subject, law, dtype, backend, seed, failure }: Report): string =>
+  `--primitive ${subject} --law "${law}" --dtype ${dtype} --backend ${backend} --seed ${seed}` +
+  (failure?.path === undefined ? "" : ` --path ${failure.path}`);
+
+/** Primitives by laws; in each cell a mark per backend and dtype. */
+export function matrix(findings: Findings, subjects: readonly string[], laws: readonly string[]): string {
+  const { places } = findings;
+  const markOf = (place: Place, subject: string, law: string): string => {
+    const verdict = findings.verdict(place.backend, { subject, law, dtype: place.dtype as Cell["dtype"] });
+    return verdict === undefined ? " " : marks[verdict];
+  };
+  const table = new Table({ head: ["", ...laws], style: plain });
+  for (const subject of subjects)
+    table.push([subject, ...laws.map((law) => places.map((place) => markOf(place, subject, law)).join(""))]);
+  const columns = places.map((place, i) => `${i + 1}. ${nameOf(place)}`).join("   ");
+  return `${table.toString()}\nIn each cell, one after the other: ${columns}\n${meanings}`;
+}
+
+/** Per backend and dtype: how much was judged, how fast. */
+export function totals(findings: Findings): string {
+  const table = new Table({
+    head: ["", "judged", "could not be", "failures", "seconds", "programs per second"],
+    colAligns: ["left", "right", "right", "right", "right", "right"],
+    style: plain,
+  });
+  for (const place of findings.places) {
+    const { judged, missed, failures, seconds, programs, programsPerSecond } = findings.totals(place);
+    table.push([
+      nameOf(place),
+      judged,
+      missed,
+      failures,
+      seconds.toFixed(1),
+      programs === 0 ? "-" : programsPerSecond.toFixed(1),
+    ]);
+  }
+  const missing = [...findings.missing].map(
+    ([backend, reason]) => `${backend} COULD NOT BE JUDGED: ${reason}`,
+  );
+  return [table.toString(), ...missing].join("\n");
+}
+
+/** How many shapes and steps each law was tried on, and why not on others. */
+export function coverage(findings: Findings): string {
+  const { exercised, gaps } = findings.gaps;
+  const unexplained = gaps.filter(({ reason }) => reason === "");
+  const some = unexplained
+    .slice(0, 5)
+    .map(
+      ({ report, feature }) =>
+        `${report.subject}, ${report.law}, ${report.backend} ${report.dtype}: ${feature}`,
+    );
+  return [
+    `Coverage: ${exercised} cells of subject, argument's shape or step, law, dtype and backend were judged; ` +
+      `${gaps.length - unexplained.length} others a law does not judge, for a reason it gives; ` +
+      `${unexplained.length} were not drawn for a law, which more samples would${unexplained.length > 0 ? ":" : "."}`,
+    ...some.map((line) => `  ${line}`),
+    ...(unexplained.length > some.length
+      ? [`  and ${unexplained.length - some.length} more, in the JSON file`]
+      : []),
+  ].join("\n");
+}

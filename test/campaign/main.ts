@@ -1,0 +1,16 @@
+/** The long verification campaign over all backends: `pnpm verify`. */
+import "@tensorflow/tfjs-backend-cpu";
+import { createTfjsBackend } from "@cotangent/backend-tfjs";
+import { localColumn, verifyCommand } from "@cotangent/verify/command";
+import { jsBackend, wasmBackend } from "cotangent";
+import { webgl } from "./webgl.ts";
+
+process.exitCode = await verifyCommand(
+  [
+    localColumn("js", ["float64", "float32"], () => jsBackend, jsBackend),
+    localColumn("wasm", ["float64", "float32"], () => wasmBackend, jsBackend),
+    localColumn("tfjs-cpu", ["float32"], () => createTfjsBackend("cpu"), jsBackend),
+    webgl,
+  ],
+  process.argv.slice(2),
+);
