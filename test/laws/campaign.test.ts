@@ -1,11 +1,31 @@
 import { laws } from "@cotangent/verify";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 
-const command = join(import.meta.dirname, "../campaign.ts");
-const verify = (...args: string[]): { status: number | null; stdout: string; stderr: string } =>
-  spawnSync(process.execPath, [command, ...args], { encoding: "utf8" });
+const command = join(import.meta.dirname, "../campaign/main.ts");
+const binary = join(import.meta.dirname, "../../packages/verify/src/cli.ts");
+// Where modules of users are written, which import the packages.
+const folder = mkdtempSync(join(import.meta.dirname, "../campaign-"));
+const outside = mkdtempSync(join(tmpdir(), "campaign-"));
+afterAll(() => [folder, outside].forEach((path) => rmSync(path, { recursive: true })));
+
+const run = (
+  script: string,
+  args: readonly string[],
+  cwd = folder,
+): { status: number | null; stdout: string; stderr: string } =>
+  spawnSync(process.execPath, [script, ...args], {
+    encoding: "utf8",
+    cwd,
+    timeout: 60_000,
+    // Where modules are looked for besides the folder: it is the script runner's.
+    env: { ...process.env, NODE_PATH: "" },
+  });
+const verify = (...args: string[]): ReturnType<typeof run> => run(command, args);
 
 /** The cells of the first row of a printed table that begins so. */
 const row = (stdout: string, begin: string): string[] =>
@@ -15,24 +35,38 @@ const row = (stdout: string, begin: string): string[] =>
     .find((cells) => cells[1] === begin)
     ?.slice(1, -1) ?? [];
 
-test("the campaign prints a matrix of laws, and says how much it judged", () => {
-  const options = "--seed 3 --primitive sin,programs --samples 4 --programs 2";
-  const { status, stdout } = verify(...options.split(" "));
-  const columns = [...laws.map(({ name }) => name), "kinks"];
-  expect(row(stdout, "js float64")).toEqual(["js float64", ...columns]);
-  // sin has derivatives, so `cut` says nothing of it, and the reference backend is not compared with itself.
-  const silent = ["cut", "reference", "kinks"];
-  for (const [subject, judged] of [
-    ["sin", "4"],
-    ["programs", "2"],
-  ]) {
-    const cells = columns.map((law) => (silent.includes(law) ? "-" : judged));
-    expect(row(stdout, subject)).toEqual([subject, ...cells]);
-  }
+const columns = [...laws.map(({ name }) => name), "kinks"];
+
+test("the campaign prints a matrix of subjects, laws and backends, and says how much it judged", () => {
+  const json = join(outside, "reports.json");
+  const html = join(outside, "report.html");
+  const options = "--seed 3 --primitive sin,programs --backend js,wasm --samples 30 --programs 2";
+  const { status, stdout } = verify(...options.split(" "), "--json", json, "--html", html);
+  expect(row(stdout, "")).toEqual(["", ...columns]);
+  // sin has derivatives, so `cut` says nothing of it, and the reference backend in float64 is not compared with itself.
+  const marks = (law: string): string =>
+    law === "cut" || law === "kinks" ? "····" : law === "reference" ? "·✓✓✓" : "✓✓✓✓";
+  expect(row(stdout, "sin")).toEqual(["sin", ...columns.map(marks)]);
+  const ofPrograms = columns.map((law) => (law === "cut" || law === "kinks" ? "" : marks(law)));
+  expect(row(stdout, "programs")).toEqual(["programs", ...ofPrograms]);
   expect(stdout).toMatch(
-    /\d+ samples judged, 0 that could not be, 0 failures, 0 checks left out .* seed 3\n$/,
+    /\d+ samples judged, 0 that could not be, 0 failures, 0 checks left out, .* seed 3\.\n$/,
   );
   expect(status).toBe(0);
+
+  const found = JSON.parse(readFileSync(json, "utf8")) as {
+    reports: { subject: string; law: string; backend: string; judged: number; exercised: object }[];
+    totals: { backend: string; judged: number }[];
+  };
+  const adjoint = found.reports.find(({ law, subject }) => law === "adjoint" && subject === "sin");
+  expect(adjoint).toMatchObject({ backend: "js", judged: 30 });
+  expect(Object.keys(adjoint?.exercised ?? {})).toEqual(expect.arrayContaining(["x: scalar", "x: matrix"]));
+  expect(new Set(found.totals.map(({ backend }) => backend))).toEqual(new Set(["js", "wasm"]));
+  const page = readFileSync(html, "utf8");
+  expect(page).toContain("No failure");
+  expect(page.match(/js float64: holds, 30 judged/g)?.length).toBe(
+    columns.filter((law) => marks(law).startsWith("✓")).length,
+  );
 });
 
 test("the campaign refuses what it does not know, and says what there is", () => {
@@ -40,10 +74,67 @@ test("the campaign refuses what it does not know, and says what there is", () =>
     ["--law", "murphy"],
     ["--primitive", "sine"],
     ["--dtype", "float16"],
+    ["--backend", "cuda"],
   ]) {
     const { status, stderr } = verify(option, value);
     expect(stderr).toMatch(new RegExp(`${option} .*"${value}" is none of: `));
     expect(status).toBe(1);
   }
   expect(verify("--time", "0").stderr).toMatch(/--time .*Give a whole number from 1 on/);
+});
+
+test.each([
+  ["an interrupt", []],
+  ["its time", ["--time", "3"]],
+])("%s ends the campaign with what was covered so far", async (what, options) => {
+  const args = [command, "--backend", "js", "--dtype", "float64", "--samples", "100000", ...options];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  let stdout = "";
+  child.stdout.on("data", (text) => (stdout += String(text)));
+  if (what === "an interrupt") setTimeout(() => child.kill("SIGINT"), 3000);
+  const [code] = (await once(child, "close")) as [number | null];
+  expect(code).toBe(0);
+  expect(row(stdout, "add")).toContain("✓");
+  expect(stdout).toMatch(
+    /[1-9]\d* samples judged, .* It was (interrupted|out of time): this is what was covered\.\n$/,
+  );
+});
+
+describe("the command of the package", () => {
+  const wrong = `
+    import { jsBackend, primitive, argument, unaryKernel } from "cotangent";
+    jsBackend.kernels.set("wrongSine", unaryKernel(Math.sin));
+    primitive("wrongSine", {
+      args: ["x"], elementwise: true, shape: ([x]) => x, cost: (_, output) => output.size, residuals: { x: ["x"] },
+      sample: (draw) => ({ inputs: [argument(draw.shape())], params: {} }),
+      jvp: { x: (dx, { x }) => dx.mul(x.cos()) },
+      vjp: { x: (ct, { x }) => ct.mul(x.sin()) },
+    });`;
+
+  test("judges a primitive of a user's module, prints a failure that replays, and exits with 1", () => {
+    const path = join(folder, "wrong.ts");
+    writeFileSync(path, wrong);
+    const args = ["--module", path, "--primitive", "wrongSine", "--backend", "js", "--dtype", "float64"];
+    const json = join(outside, "wrong.json");
+    const { status, stdout } = run(binary, [...args, "--seed", "5", "--json", json]);
+    expect(status).toBe(1);
+    expect(row(stdout, "wrongSine")[1]).toBe("✗");
+    const found = JSON.parse(readFileSync(json, "utf8")) as {
+      reports: { law: string; failure?: { counterexample: string; error: number; tolerance: number } }[];
+    };
+    const failure = found.reports.find(({ law }) => law === "adjoint")?.failure;
+    expect(failure?.counterexample).toMatch(/^bind\(primitives\(\)\.get\("wrongSine"\)!/);
+    expect(failure?.error).toBeGreaterThan(failure?.tolerance ?? Infinity);
+
+    const replay = /--primitive wrongSine --law "adjoint" .*/.exec(stdout)?.[0] ?? "";
+    const again = run(binary, ["--module", path, ...replay.replaceAll('"', "").split(" ")]);
+    expect(again.status).toBe(1);
+    expect(again.stdout).toContain(failure?.counterexample);
+  });
+
+  test("says what to install where there is nothing to judge", () => {
+    const { status, stderr } = run(binary, [], outside);
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/the package "cotangent" is not installed here/);
+  });
 });

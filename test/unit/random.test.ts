@@ -1,4 +1,6 @@
 import {
+  setBackend,
+  jsBackend,
   type Value,
   CotangentError,
   DTypeError,
@@ -23,6 +25,9 @@ import {
 import { createTfjsBackend } from "@cotangent/backend-tfjs";
 import "@tensorflow/tfjs-backend-cpu";
 import { describe, expect, test } from "vitest";
+
+// The reference computes eager and jitted code by the same kernels: to the last bit.
+setBackend(jsBackend);
 
 const draws = 100_000;
 

@@ -68,23 +68,75 @@ function escapeRegExp(text: string): string {
 export function userFrame(stack: string): string | undefined {
   for (const line of stack.split("\n").slice(1)) {
     const location = /\(?((?:[a-z]+:\/\/|\/)[^()]*?:\d+:\d+)\)?$/.exec(line.trim())?.[1];
-    if (location === undefined || location.startsWith("node:")) continue;
-    if (internalFrame.test(location) || location.startsWith(ownUrl)) continue;
-    return location.replace(/^file:\/\//, "").replace(/\?[^:]*/, "");
+    if (location === undefined || !isUsers(location)) continue;
+    return withoutUrl(location);
   }
   return undefined;
 }
 
-/** The stack of so many frames; its text is made when read, which is slow, but each frame costs when it is taken. */
-export function currentStack(frames: number): Error {
-  const limit = Error.stackTraceLimit;
-  Error.stackTraceLimit = frames;
-  const stack = new Error("");
-  Error.stackTraceLimit = limit;
-  return stack;
+const isUsers = (location: string): boolean =>
+  /^([a-z]+:\/\/|\/)/.test(location) && !internalFrame.test(location) && !location.startsWith(ownUrl);
+
+const withoutUrl = (location: string): string => location.replace(/^file:\/\//, "").replace(/\?[^:]*/, "");
+
+/** What V8 tells of a frame. */
+interface CallSite {
+  getFileName(): string | null | undefined;
+  getLineNumber(): number | null;
+  getColumnNumber(): number | null;
 }
 
-/** The user's line at this moment; slow, so it is for graph recording and errors alone. */
-export function currentUserFrame(): string | undefined {
-  return userFrame(currentStack(60).stack ?? "");
+type PrepareStackTrace = (error: Error, frames: readonly CallSite[]) => unknown;
+
+/** V8's way to read a stack frame by frame (https://v8.dev/docs/stack-trace-api). */
+const reader = Error as unknown as { prepareStackTrace?: PrepareStackTrace | undefined };
+
+declare const process: { readonly sourceMapsEnabled?: boolean } | undefined;
+
+/** Whether frames are shown as they are: Node has such a function too, and calls it so. */
+const isPlain = (prepare: PrepareStackTrace | undefined): boolean =>
+  (prepare === undefined || prepare.name === "ErrorPrepareStackTrace") &&
+  (typeof process === "undefined" || process.sourceMapsEnabled !== true);
+
+const usersFiles = new Map<string, boolean>();
+
+/** The first of the frames that is the user's, as a line; "" where there is none. */
+function lineOf(frames: readonly CallSite[]): string {
+  for (const frame of frames) {
+    const file = frame.getFileName() ?? "";
+    let known = usersFiles.get(file);
+    if (known === undefined) usersFiles.set(file, (known = isUsers(file)));
+    if (known) return withoutUrl(`${file}:${frame.getLineNumber()}:${frame.getColumnNumber()}`);
+  }
+  return "";
 }
+
+/**
+ * The user's line at this moment, looked for in so many frames. Frames are read one by one where V8 shows them, which is
+ * faster than the text of all; and a stack whose text is not made holds on to all that its functions close over.
+ */
+export function userFrameNow(frames: number): string | undefined {
+  const limit = Error.stackTraceLimit;
+  const before = reader.prepareStackTrace;
+  Error.stackTraceLimit = frames;
+  if (isPlain(before)) reader.prepareStackTrace = (_, found) => lineOf(found);
+  else if (before !== undefined)
+    // Somebody maps frames to other sources: as few of them as may be.
+    reader.prepareStackTrace = (error, found) => {
+      for (const frame of found) {
+        const line = userFrame(String(before(error, [frame])));
+        if (line !== undefined) return line;
+      }
+      return "";
+    };
+  try {
+    const found = new Error("").stack ?? "";
+    return (found.includes("\n") ? userFrame(found) : found) || undefined;
+  } finally {
+    reader.prepareStackTrace = before;
+    Error.stackTraceLimit = limit;
+  }
+}
+
+/** The user's line at this moment, however deep. */
+export const currentUserFrame = (): string | undefined => userFrameNow(60);

@@ -83,20 +83,38 @@ export function structuralHash(graph: Graph): string {
   return (4294967296 * (2097151 & h2) + (h1 >>> 0)).toString(16).padStart(14, "0");
 }
 
+/** Whether a structure names objects, of which there are ever new ones. */
+const namesObjects = (structure: string): boolean => /\b(?:storage|function|object) \d/.test(structure);
+
+/** The graphs that came up before, while they are in use. */
 const interned = new Map<string, WeakRef<Graph>>();
+const forgotten = new FinalizationRegistry<string>((hash) => {
+  if (interned.get(hash)?.deref() === undefined) interned.delete(hash);
+});
+
+/** The hashes that came up of late, oldest first. */
+const seen = new Set<string>();
+const mostSeen = 1000;
 
 /**
- * The first graph of the same structure that is still in use: what was prepared for it need not be prepared again. Its lines
- * may be others.
+ * The graph of the same structure that came up before and is still in use: what was prepared for it need not be prepared again. Its
+ * lines may be others.
+ *
+ * A weak reference holds on to its target until the current job is over, so a graph of tensors or functions gets one when it
+ * comes up a second time. In a loop that makes graphs of ever new ones, none does.
  */
 export function intern(graph: Graph): Graph {
   if (areLinesExact()) return graph;
-  const key = structuralHash(graph);
-  const found = interned.get(key)?.deref();
-  if (found !== undefined && sameStructure(found, graph)) return found;
-  interned.set(key, new WeakRef(graph));
-  if (interned.size > 1000) {
-    for (const [hash, reference] of interned) if (reference.deref() === undefined) interned.delete(hash);
+  const hash = structuralHash(graph);
+  if (!seen.has(hash) && namesObjects(structureOf(graph))) {
+    seen.add(hash);
+    const [oldest] = seen;
+    if (seen.size > mostSeen) seen.delete(oldest);
+    return graph;
   }
+  const found = interned.get(hash)?.deref();
+  if (found !== undefined && sameStructure(found, graph)) return found;
+  interned.set(hash, new WeakRef(graph));
+  forgotten.register(graph, hash);
   return graph;
 }

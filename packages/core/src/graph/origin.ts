@@ -1,59 +1,36 @@
 /** Where in the user's program an operation comes from, for graphs, their views, and messages. */
-import { currentStack, userFrame } from "../errors.ts";
-
-/** The line of a stack, found when first asked for, which is slow. */
-class Place {
-  #stack: Error | null;
-  #line: string | undefined;
-
-  constructor(stack: Error | null, line: string | undefined) {
-    this.#stack = stack;
-    this.#line = line;
-  }
-
-  get line(): string | undefined {
-    if (this.#stack !== null) {
-      this.#line = userFrame(this.#stack.stack ?? "");
-      this.#stack = null;
-    }
-    return this.#line;
-  }
-}
+import { userFrameNow } from "../errors.ts";
 
 /** Frames between an operation and the user's line: those of op functions and of a few transformations. */
 const nearby = 16;
 
 /** Where an operation comes from: a place in the user's program, and which way through it. */
 export class Origin {
-  readonly #place: Place;
+  /** `file:line:column`, or undefined where the stack shows no line outside Cotangent. */
+  readonly line: string | undefined;
   #back: Origin | null = null;
   /** Whether the operation belongs to the way back, from the cotangents of what stands at that place. */
   readonly backward: boolean;
 
-  private constructor(place: Place, backward: boolean) {
-    this.#place = place;
+  private constructor(line: string | undefined, backward: boolean) {
+    this.line = line;
     this.backward = backward;
   }
 
   /** The place that is being executed now. */
   static here(): Origin {
-    return new Origin(new Place(currentStack(nearby), undefined), false);
+    return new Origin(userFrameNow(nearby), false);
   }
 
   static ofLine(line: string, backward = false): Origin {
-    return new Origin(new Place(null, line), backward);
+    return new Origin(line, backward);
   }
 
   /** The way back through the same place. */
   get back(): Origin {
     if (this.backward) return this;
-    this.#back ??= new Origin(this.#place, true);
+    this.#back ??= new Origin(this.line, true);
     return this.#back;
-  }
-
-  /** `file:line:column`, or undefined where the stack shows no line outside Cotangent. */
-  get line(): string | undefined {
-    return this.#place.line;
   }
 }
 
