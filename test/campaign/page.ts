@@ -11,16 +11,16 @@ page.verifyOnWebGL = async (text) => {
   const backend = await createTfjsBackend("webgl");
   registerBackend(backend);
   let isStopped = false;
-  let told = Promise.resolve();
+  const answers: Promise<void>[] = [];
+  const ask = async (report: string): Promise<void> => {
+    if ((await page.tellHost(report)) === "stop") isStopped = true;
+  };
   await runCampaign(backend, jsBackend, cells, effort, {
     onReport: (report) => {
-      const answer = page.tellHost(JSON.stringify(report, packed));
-      told = Promise.all([told, answer]).then(([, said]) => {
-        isStopped ||= said === "stop";
-      });
+      answers.push(ask(JSON.stringify(report, packed)));
     },
     isStopped: () => isStopped,
   });
-  await told;
+  await Promise.all(answers);
   return "";
 };

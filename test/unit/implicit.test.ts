@@ -203,8 +203,9 @@ describe("customRoot", () => {
     const reports = checkCustomRule(cubic, [argument([], interval(0.5, 2)), argument([], interval(0.5, 3))], {
       name: "root",
       ...setting,
-      ...// Newton's last step is decided by rounding, so that a batch may take one more.
-      { laws: lawsOfAll.filter((law) => law !== vmapped), samples: 10 },
+      // Newton's last step is decided by rounding, so that a batch may take one more.
+      laws: lawsOfAll.filter((law) => law !== vmapped),
+      samples: 10,
     });
     assertReports(reports);
     for (const { judged } of reports) expect(judged).toBe(10);

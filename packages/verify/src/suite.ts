@@ -131,8 +131,8 @@ export function checkFunction(
  * assertCustomRule(log1pExp, [argument([3], real())]);
  * ```
  */
-export const checkCustomRule: typeof checkFunction = (f, inputs, options = {}) =>
-  checkFunction(f, inputs, { ...options, laws: options.laws ?? ruleLaws });
+export const checkCustomRule: typeof checkFunction = (f, inputs, options) =>
+  checkFunction(f, inputs, { ...options, laws: options?.laws ?? ruleLaws });
 
 export interface BackendOptions extends Omit<SuiteOptions, "backend" | "dtype"> {
   /** By default all floating ones that the backend has. */
