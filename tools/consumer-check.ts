@@ -56,6 +56,12 @@ try {
     step(`every package loads and the example prints what the README says under plain Node ${version}`);
   }
 
+  const judged = await run(join("node_modules", ".bin", "cotangent-verify"), [
+    ...["--primitive", "sin", "--backend", "js,wasm", "--samples", "5", "--seed", "1"],
+  ]);
+  if (!/\b0 failures, 0 checks left out\b/.test(judged)) throw new Error(`cotangent-verify said:\n${judged}`);
+  step("cotangent-verify judges a primitive on the installed backends");
+
   compare("the browser", await runInBrowser());
   step("the example prints the same in the browser, bundled by vite");
 } finally {

@@ -222,7 +222,12 @@ export function checkPrograms(
 /** The documented values at the declared kinks of a primitive, in both modes. */
 export function checkKinks(primitive: Primitive, setting: Setting): Report {
   const tally = { ...newTally(), judged: primitive.kinks.length };
-  const failure = tidy(() => kinkFailure(primitive, setting));
+  let failure: string | undefined;
+  try {
+    failure = tidy(() => kinkFailure(primitive, setting));
+  } catch (error) {
+    failure = `${primitive.name} at its kinks: ${error instanceof Error ? error.stack : String(error)}`;
+  }
   return reportOf(
     primitive.name,
     "kinks",

@@ -19,6 +19,8 @@ export const defaultMargin = 0.1;
 
 /** Elements are drawn on a grid of so many points, and shrink to the middle of their domain. */
 const grid = 2 ** 20;
+/** One in four has digits beyond those of float32, by less than the grid. */
+const tail = 2 ** -20;
 const gridPoint = integer({ min: -grid / 2, max: grid / 2 });
 
 /** A source of choices that fast-check records. */
@@ -71,7 +73,9 @@ export class RecordedDraw implements Draw {
       return out;
     }
     const middle = domain.low + width / 2;
-    return Float64Array.from(keys, (key) => clearOfKinks(middle + (width * key) / grid, domain));
+    return Float64Array.from(keys, (key) =>
+      clearOfKinks(middle + (width * (key + (key % 4 === 3 ? tail : 0))) / grid, domain),
+    );
   }
 
   /** A direction: numbers of moderate size, none of them negligible. */

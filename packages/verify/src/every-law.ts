@@ -1,5 +1,6 @@
 import { cut } from "./cut.ts";
 import { type Law, adjoint, differences, linearity, memory, sameAsReference, secondOrder } from "./laws.ts";
+import { secondDifferences } from "./second-differences.ts";
 import { staged, transposed } from "./strategies.ts";
 import { vmapped } from "./vmapped.ts";
 
@@ -9,6 +10,7 @@ export const laws: readonly Law[] = [
   linearity,
   differences,
   secondOrder,
+  secondDifferences,
   cut,
   transposed,
   staged,

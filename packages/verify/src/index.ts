@@ -47,6 +47,7 @@ export {
   secondOrder,
 } from "./laws.ts";
 export { primals, ruleLaws } from "./rule-laws.ts";
+export { secondDifferences } from "./second-differences.ts";
 export { cut } from "./cut.ts";
 export { type Estimate, derivativeByDifferences } from "./numbers.ts";
 export type { Finding, Outcome } from "./outcome.ts";

@@ -103,15 +103,7 @@ function byDifferences(mode: Mode): Law["judge"] {
     const { image, product: found } = derivative(instance);
 
     const oracle = instance.inFloat64(setting.reference);
-    const along = (t: number): number => {
-      let start = 0;
-      const moved = oracle.inputs.map((input) => {
-        const data = input.dataSync();
-        for (let i = 0; i < data.length; i++) data[i] += t * v[start++];
-        return shapedLike(input, data);
-      });
-      return dot(ybar, numbersOf(oracle.smooth(...moved)));
-    };
+    const along = (t: number): number => dot(ybar, numbersOf(oracle.smooth(...oracle.moved(v, t))));
     // What the oracle sums is as large as the largest value on the way to it.
     let middle = 0;
     const at = observe(

@@ -167,6 +167,16 @@ export class Instance {
   readonly smooth = (...inputs: Value[]): Value[] =>
     this.apply(...inputs).filter((output) => output.aval.floating);
 
+  /** The inputs, moved so far in a direction. */
+  moved(direction: Float64Array, by: number): Value[] {
+    let next = 0;
+    return this.inputs.map((input) => {
+      const data = input.dataSync();
+      for (let i = 0; i < data.length; i++) data[i] += by * direction[next++];
+      return shapedLike(input, data);
+    });
+  }
+
   counted<T>(body: () => T): T {
     const { result, evaluations } = profile(body);
     this.evaluations += evaluations;

@@ -9,6 +9,7 @@ import { parseOptions } from "./options.ts";
 import { page } from "./page.ts";
 
 export { type Column, localColumn } from "./column.ts";
+export { listOf, wholeNumber } from "./options.ts";
 
 /** Numbers that JSON lacks, as texts. */
 const withNumbers = (_: string, value: unknown): unknown =>
