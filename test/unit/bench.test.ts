@@ -177,11 +177,11 @@ test("checkpoints hold less, give the same gradients, and run again what theory 
 });
 
 test("first calls are timed in fresh and in warm processes, and agree", { timeout: 60_000 }, async () => {
-  const found = await measureFirstCalls({ operations: 20, rounds: 2, warmUps: 1 }, () => {});
+  const found = await measureFirstCalls({ operations: 20, rounds: 1, warmUps: 1 }, () => {});
   expect(found).toHaveLength(8);
   for (const { agreement, milliseconds } of found) {
     expect(agreement.agrees).toBe(true);
-    expect(milliseconds).toHaveLength(2);
+    expect(milliseconds).toHaveLength(1);
     for (const time of milliseconds) expect(time).toBeGreaterThan(0);
   }
   const { rows } = firstCallPart(found, 20);

@@ -129,7 +129,7 @@ describe("what is foretold is what is counted", () => {
           compareAll(graph, inputs, { whileSteps: name === "whileLoop" ? stepsOf(drawn) : 0 });
         }
       }),
-      { numRuns: 20, seed: 1 },
+      { numRuns: 10, seed: 1 },
     );
   });
 
@@ -141,7 +141,7 @@ describe("what is foretold is what is counted", () => {
         const { graph, inputs } = staged(program);
         compareAll(graph, inputs);
       }),
-      { numRuns: 200, seed: 2 },
+      { numRuns: 80, seed: 2 },
     );
   });
 });
