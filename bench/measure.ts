@@ -23,6 +23,8 @@ export interface Measurement {
   readonly agreement: Agreement;
   /** One time for each round, in milliseconds; none where the participants do not agree. */
   readonly milliseconds: Readonly<Partial<Record<Mode, readonly number[]>>>;
+  /** Why a peer, which alone may, did not get through it. */
+  readonly failed?: string;
 }
 
 /** What is told of a work. */
@@ -54,6 +56,9 @@ export const quickBrowserPatience: Patience = { rounds: 2, warmUpMilliseconds: 0
 /** For float32. A work says for itself how well its value can be known. */
 const gradientTolerance = 2e-5;
 
+/** Of who did not get so far as to disagree. */
+const noneKnown: Agreement = { valueError: 0, gradientError: 0, agrees: true };
+
 interface Subject {
   readonly participant: Participant;
   readonly agreement: Agreement;
@@ -84,11 +89,18 @@ export async function measure(
 
   const judged = [];
   /* oxlint-disable no-await-in-loop -- one at a time */
+  const failed: Measurement[] = [];
   for (const participant of participants) {
     await participant.enter();
     const task = work.build(participant);
     if (task === undefined) continue;
-    judged.push({ participant, task, agreement: agreementOf(work, participant, task, reference) });
+    try {
+      judged.push({ participant, task, agreement: agreementOf(work, participant, task, reference) });
+    } catch (error) {
+      if (!participant.isPeer) throw error;
+      const { name, dtype } = participant;
+      failed.push({ name, dtype, agreement: noneKnown, milliseconds: {}, failed: String(error) });
+    }
   }
   const agreed = judged.every(({ agreement }) => agreement.agrees);
 
@@ -113,12 +125,15 @@ export async function measure(
   return {
     work: { id, title, ...(operations !== undefined && { operations }) },
     agreed,
-    measurements: subjects.map(({ participant: { name, dtype }, agreement, runs }) => ({
-      name,
-      dtype,
-      agreement,
-      milliseconds: Object.fromEntries(runs.map(({ mode, milliseconds }) => [mode, milliseconds])),
-    })),
+    measurements: [
+      ...subjects.map(({ participant: { name, dtype }, agreement, runs }) => ({
+        name,
+        dtype,
+        agreement,
+        milliseconds: Object.fromEntries(runs.map(({ mode, milliseconds }) => [mode, milliseconds])),
+      })),
+      ...failed,
+    ],
   };
 }
 

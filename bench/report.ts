@@ -131,7 +131,8 @@ function ratioOf({ ratio }: Row): string {
   return ratio === null ? "" : withQuartiles({ ...ratio, unit: "×" });
 }
 
-function figureOf({ figure, agreement: { agrees, valueError, gradientError } }: Row): string {
+function figureOf({ figure, failed, agreement: { agrees, valueError, gradientError } }: Row): string {
+  if (failed !== undefined) return `failed: ${failed}`;
   if (figure !== null) return withQuartiles(figure);
   if (agrees) return "not timed";
   return `DISAGREES by ${valueError.toExponential(0)} (value), ${gradientError.toExponential(0)} (gradient)`;

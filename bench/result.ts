@@ -35,6 +35,8 @@ export interface Row {
   /** How many times as long as the one that the part measures others by, in the same rounds; none for that one itself. */
   readonly ratio: Spread | null;
   readonly target: Target | null;
+  /** Why the participant did not get through it. */
+  readonly failed?: string;
 }
 
 export interface Part {
@@ -130,7 +132,7 @@ function timePart(
       measurements.flatMap((measurement) => {
         const times = measurement.milliseconds[mode];
         // Not everyone has a forward mode.
-        if (agreed && times === undefined) return [];
+        if (agreed && times === undefined && measurement.failed === undefined) return [];
         const base = measurements.find((other) => baseline(other, measurement));
         const own = base?.name === measurement.name ? undefined : base?.milliseconds[mode];
         const row = {
@@ -145,8 +147,17 @@ function timePart(
   return { id, title, rows };
 }
 
-function identity(work: WorkInfo, { name, dtype, agreement }: Measurement, what: string) {
-  return { work: work.id, title: work.title, what, participant: name, dtype, agreement };
+function identity(work: WorkInfo, { name, dtype, agreement, failed }: Measurement, what: string) {
+  const { id, title } = work;
+  return {
+    work: id,
+    title,
+    what,
+    participant: name,
+    dtype,
+    agreement,
+    ...(failed !== undefined && { failed }),
+  };
 }
 
 function timeFigure(milliseconds: readonly number[], { operations }: WorkInfo): Figure {

@@ -162,7 +162,7 @@ export function works(quick: boolean): Works {
   const counts = quick ? [10, 1000, 10_000] : [10, 1000, 1_000_000];
   const large = elementwise(quick ? 10_000 : 1_000_000);
   const layers = quick ? network("layers", 16, 32) : network("layers", 128, 256);
-  const shortLoop = integration(quick ? 10 : 1000);
+  const shortLoop = integration(quick ? 10 : 250);
   return {
     chain: chain(1000, true),
     longChain: chain(quick ? 10_000 : 1_000_000, false),

@@ -54,6 +54,7 @@ export async function jaxJs({ jitted = false } = {}): Promise<Participant> {
 
   return {
     name: jitted ? `${jaxJsName}, jitted` : jaxJsName,
+    isPeer: true,
     dtype: "float32",
     enter: () => Promise.resolve(),
 

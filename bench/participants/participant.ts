@@ -70,6 +70,8 @@ export interface RecurrentData {
 export interface Participant {
   readonly name: string;
   readonly dtype: "float32" | "float64";
+  /** Whether it may fail at a work: it is then shown without figures. */
+  readonly isPeer?: boolean;
   /** How far its derivatives may be from the exact ones, relative to the largest; by default what float32 allows. */
   readonly tolerance?: number;
   /** Makes it the one that computes next; not timed. */

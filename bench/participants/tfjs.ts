@@ -14,6 +14,7 @@ export async function tfjs(backend: "wasm" | "cpu" | "webgl"): Promise<Participa
 
   return {
     name: `TensorFlow.js, ${backend}`,
+    isPeer: true,
     dtype: "float32",
     // There it computes with the elementary functions of GLSL, of which no more is promised.
     ...(backend === "webgl" && { tolerance: 5e-4 }),

@@ -243,6 +243,24 @@ test.each([
   expect(text).not.toContain("µs/op");
 });
 
+test("a peer that fails is shown without figures, and the others have theirs", async () => {
+  const fails = (): never => {
+    throw new RangeError("too deep");
+  };
+  const failing = {
+    ...cotangent("float32"),
+    name: "Deep",
+    chain: () => ({ value: fails, valueAndGrad: fails }),
+  };
+  const own = [cotangent("float32"), cotangent("float64")];
+  const measured = await measure(works(true).chain, [...own, { ...failing, isPeer: true }], quickPatience);
+  const { rows } = scalarPart([measured]);
+  const text = rows.filter(({ failed }) => failed !== undefined).map(({ participant }) => participant);
+  expect([measured.agreed, ...text]).toEqual([true, "Deep", "Deep"]);
+  expect(rows.filter(({ figure }) => figure !== null)).toHaveLength(4);
+  await expect(measure(works(true).chain, [...own, failing], quickPatience)).rejects.toThrow("too deep");
+});
+
 test("compiled programs, loops of JavaScript and of C agree on the works of part (h)", async () => {
   const compiled = { backend: wasmBackend, jitted: true };
   const participants = [
