@@ -12,9 +12,11 @@ import {
   foriLoop,
   grad,
   jit,
+  jsBackend,
   optimize,
   passes,
   profile,
+  pulledGraph,
   randomKey,
   normal,
   scan,
@@ -205,6 +207,43 @@ describe("all passes", () => {
     expect(String(explained)).toMatch(/^pass +nodes +FLOPs +bytes +done\n/);
     expect(String(explained)).toMatch(/\nfusion: 2 nodes in 1 clusters, which would move 24 bytes less\n/);
     expect(String(explained)).toMatch(/\nmemory: 2 values in 2 buffers of 48 bytes in all/);
+  });
+
+  test("bodies of loops and branches are explained as passes of their own", () => {
+    const graph = staged(
+      (x) => scan((c: Value, w: Value) => [c.mul(1).add(w), null], x.sum(), tensor([1, 2]))[0],
+    );
+    const { passes: reports, before, after } = explain(graph);
+    expect(reports).toMatchObject([{ pass: "optimise nested graphs", done: { scan: 1 } }]);
+    expect([reports[0].before, reports[0].after]).toEqual([before, after]);
+    expect(before.nodes - after.nodes).toBe(1);
+  });
+
+  test("what reverse mode keeps and runs again is explained, by each policy", () => {
+    const square = avalOf([8, 8], "float64");
+    const graph = stage((x: Value, w: Value) => x.matmul(w).tanh().exp().matmul(w).sin().sum())(
+      square,
+      square,
+    );
+    const explained = explain(graph);
+    const sweep = pulledGraph(graph, [true, true], "everything", jsBackend).backward.nodes.length;
+    for (const { policy, kept, bytes, again } of explained.recomputations) {
+      const { forward, backward } = pulledGraph(graph, [true, true], policy, jsBackend);
+      const avals = forward.outputAvals.slice(graph.outputs.length);
+      expect([kept, bytes]).toEqual([avals.length, avals.reduce((sum, aval) => sum + aval.bytes, 0)]);
+      expect(again).toBe(backward.nodes.length - sweep);
+    }
+    expect(explained.recomputations.map(({ policy }) => policy)).toEqual([
+      "everything",
+      "nothing",
+      "products",
+      "smallest",
+    ]);
+    expect(String(explained)).toMatch(
+      /\nway back, keeping +values +bytes +nodes run again\neverything +3 +1536 +0\n/,
+    );
+    expect(explain(staged((x) => x.gt(0))).recomputations).toEqual([]);
+    expect(String(explain(staged((x) => x.gt(0))))).not.toMatch(/way back/);
   });
 
   test("may be fast", () => {

@@ -92,6 +92,37 @@ test.each(named(fast))("%s is not applied unless it is asked for", (_, rule) => 
   }
 });
 
+describe("what may be fast is the same but for rounding, where nothing is special", () => {
+  /** Numbers whose sums, products and powers are ordinary ones too, and no two of which cancel. */
+  const ordinary = array(double({ min: 0.5, max: 3, noNaN: true }), { minLength: 6, maxLength: 6 });
+
+  describe.each(["float64", "float32"] as const)("in %s", (dtype) => {
+    test.each(named(fast))("%s", (_, rule) => {
+      for (const graph of exampleGraphs(rule, dtype)) {
+        const after = simplified(graph, { fast: true, rules: [rule] });
+        assert(
+          property(ordinary, ordinary, (a, b) => {
+            tidy(() => {
+              const inputs = [upload(a, dtype), upload(b, dtype)];
+              const [found] = evaluateGraph(after, inputs).map((value) => value.dataSync());
+              const [wanted] = evaluateGraph(graph, inputs).map((value) => value.dataSync());
+              // Some ten roundings, of numbers no larger than six of the elements together.
+              const tolerance = 10 * 6 * (dtype === "float64" ? 2 ** -53 : 2 ** -24);
+              found.forEach((number, i) =>
+                expect(Math.abs(number - wanted[i]), graph.toString({ lines: false })).toBeLessThanOrEqual(
+                  tolerance * Math.max(1, Math.abs(wanted[i])),
+                ),
+              );
+              expect(found.length).toBe(wanted.length);
+            });
+          }),
+          { numRuns: 30, seed: testSeed },
+        );
+      }
+    });
+  });
+});
+
 test("no two rules have the same name", () => {
   const names = simplificationRules.map(({ name }) => name);
   expect(new Set(names).size).toBe(names.length);

@@ -435,6 +435,9 @@ describe("checkpointed functions", () => {
     expect(() => checkpoint((a: Value) => (a.item() > 0 ? a : a.neg()))(1)).toThrow(
       /checkpoint: the elements of a traced value float64\[\] were asked for/,
     );
+    expect(() => checkpoint((a: Value) => a, { policy: "lots" as SavePolicy })).toThrow(
+      /checkpoint: the policy is "lots"\. Give one of everything, nothing, products, smallest\./,
+    );
     expect(() => (checkpoint as (g: unknown) => (a: unknown) => unknown)((a: unknown) => a)("sin")).toThrow(
       TreeError,
     );

@@ -1,5 +1,6 @@
 /** cond, switchCase, scan, foriLoop and whileLoop: eager, staged, batched and differentiated by both modes to second order. */
 import {
+  CotangentError,
   DTypeError,
   ShapeError,
   StagingError,
@@ -601,6 +602,38 @@ describe("what is refused, and in which words", () => {
       DTypeError,
       /foriLoop: a bound is float64\[\], but must be a whole number or an int32 scalar/,
     ],
+    [
+      "a bound that is no whole number either",
+      () => foriLoop(0, 2.5, (_, c: Value) => c, x),
+      DTypeError,
+      /foriLoop: a bound is 2\.5, but must be a whole number or an int32 scalar/,
+    ],
+    ...(["lots", { slots: 0 }, { slots: 1.5 }, {}, null] as unknown[]).flatMap((option): typeof cases => {
+      const options = { length: 2, checkpoint: option as LoopCheckpoint };
+      const words = new RegExp(
+        `checkpoint is ${JSON.stringify(option).replaceAll(/[{}]/g, "\\$&")}.*Give "all"`,
+      );
+      return [
+        [
+          `a scan with checkpoint ${JSON.stringify(option)}`,
+          () => scan((c: Value) => [c, null], x, null, options),
+          CotangentError,
+          words,
+        ],
+        [
+          `a whileLoop with checkpoint ${JSON.stringify(option)}`,
+          () =>
+            whileLoop(
+              (c: Value) => c.sum().gt(9),
+              (c: Value) => c,
+              x,
+              options,
+            ),
+          CotangentError,
+          words,
+        ],
+      ];
+    }),
     [
       "a condition of a loop that is no bool scalar",
       () =>

@@ -2,6 +2,7 @@
 import {
   type Graph,
   type GraphCostOptions,
+  type GraphSize,
   type LoopCheckpoint,
   type Params,
   type SwitchParams,
@@ -19,6 +20,7 @@ import {
   jit,
   jsBackend,
   mapNestedGraphs,
+  observe,
   optimize,
   primitives,
   profile,
@@ -30,6 +32,7 @@ import {
   whileLoop,
 } from "cotangent";
 import { RecordedDraw, type Subject, drawCall, drawProgram, subjectOf } from "@cotangent/verify";
+import { everyGraph, testSeed } from "../passes/graphs.ts";
 import { assert, gen, property } from "fast-check";
 import { describe, expect, test } from "vitest";
 
@@ -144,6 +147,49 @@ describe("what is foretold is what is counted", () => {
       { numRuns: 80, seed: 2 },
     );
   });
+});
+
+/** Nodes, depth and paths, counted while a graph runs that has neither loops, branches nor calls. */
+function sizeOfRun(graph: Graph, inputs: readonly Value[]): GraphSize {
+  // One tensor may be several inputs.
+  const own = inputs.map((input) => input.concrete().sharing());
+  const known = new Map<Value, Omit<GraphSize, "nodes">>(
+    own.map((input) => [input, { depth: 0, paths: 1n }]),
+  );
+  const at = (value: Value): Omit<GraphSize, "nodes"> => known.get(value) ?? { depth: 0, paths: 0n };
+  let nodes = 0;
+  const outputs = observe(
+    (_, operands, results) => {
+      nodes++;
+      const before = operands.map(at);
+      const depth = 1 + Math.max(...before.map((operand) => operand.depth));
+      const paths = before.reduce((sum, operand) => sum + operand.paths, 0n);
+      for (const result of results) known.set(result, { depth, paths });
+    },
+    () => evaluateGraph(graph, own),
+  );
+  // What is given twice, or was an input, comes as a tensor of its own.
+  const found = graph.outputs.map((variable) =>
+    at(own[variable] ?? graph.constantOf(variable) ?? outputs[graph.outputs.indexOf(variable)]),
+  );
+  return {
+    nodes,
+    depth: Math.max(0, ...found.map(({ depth }) => depth)),
+    paths: found.reduce((sum, { paths }) => sum + paths, 0n),
+  };
+}
+
+test("nodes, depth and paths of functions and of their derivatives in each mode are those of their runs", () => {
+  let [graphs, widest] = [0, 0n];
+  for (const { name, graph, inputs } of everyGraph(testSeed, { samples: 1, programs: 25 })) {
+    if (graph.nodes.some(({ primitive }) => primitive.form === "multiple")) continue;
+    const { nodes, depth, paths } = graphCost(graph);
+    expect({ nodes, depth, paths }, name).toEqual(sizeOfRun(graph, inputs));
+    graphs++;
+    if (paths > widest) widest = paths;
+  }
+  expect(graphs).toBeGreaterThan(300);
+  expect(widest).toBeGreaterThan(10n);
 });
 
 describe("loops are counted without going through every step", () => {

@@ -289,6 +289,18 @@ describe("what is refused, and in which words", () => {
     ["item", () => jit((v: Value) => v.item())(tensor(1)), StagingError, /by item, toArray, dataSync/],
     ["toArray", () => jit((v: Value) => v.toArray() as number[])(x), StagingError, /float64\[3\]/],
     [
+      "a condition of several elements",
+      () => jit((v: Value) => (v > tensor(0) ? v : v.neg()))(x),
+      StagingError,
+      /traced value float64\[3\] were asked for.*Use where or cond/,
+    ],
+    [
+      "an abstract value",
+      () => (jit as (f: unknown) => (...args: unknown[]) => unknown)((v: Value) => v)(x.aval),
+      TreeError,
+      /jit: argument 0 is the abstract value float64\[3\], but a jitted function runs on values.*stage\(f\)/,
+    ],
+    [
       "an inner transformation does not help",
       () => jit(grad((v: Value) => (v.item() > 0 ? v : v.neg())))(tensor(1)),
       StagingError,
@@ -335,7 +347,9 @@ describe("what is refused, and in which words", () => {
     jit((v: Value) => (escaped = v.sin()))(x);
     expect(() => escaped.add(1)).toThrow(EscapedTracerError);
     expect(() => escaped.add(1)).toThrow(/jit .* was used after jit had returned/);
-    expect(() => escaped.toArray()).toThrow(StagingError);
+    expect(() => escaped.toArray()).toThrow(
+      /reading elements: a traced value float64\[3\] of jit .* returned/,
+    );
   });
 
   test("a trace that has failed leaves nothing: the next call is traced again", () => {

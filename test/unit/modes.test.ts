@@ -1,6 +1,7 @@
 /** What derivatives are said to cost, against what is counted; and which mode is said to be the cheapest. */
 import {
   type DerivativeCosts,
+  type GraphSize,
   type JacobianMode,
   type RunCost,
   type Value,
@@ -12,6 +13,7 @@ import {
   defaultTimeModel,
   derivativeCosts,
   evaluateGraph,
+  graphCost,
   eye,
   jacfwd,
   jacrev,
@@ -24,6 +26,7 @@ import {
   predictedTime,
   profile,
   pulledGraph,
+  pushedGraph,
   scan,
   stage,
   tensor,
@@ -33,6 +36,7 @@ import {
 import { RecordedDraw, drawProgram } from "@cotangent/verify";
 import { assert, gen, property } from "fast-check";
 import { describe, expect, test } from "vitest";
+import { jointGraph } from "../passes/graphs.ts";
 
 const vector = (n: number): Value => tensor(Array.from({ length: n }, (_, i) => Math.sin(i + 1) / 2));
 const matrix = (m: number, n: number): Value => vector(m * n).reshape([m, n]);
@@ -122,6 +126,27 @@ describe("derivatives cost what is foretold", () => {
     expect(figures(costs.vjp)).toEqual(vjpCounts);
     // What does not depend on the cotangents runs once, not once a sweep.
     expect(costs.reverse.flops).toBeLessThan(derivativeCosts(graph).reverse.flops);
+  });
+
+  test("how large the derivatives are: those of the graphs that compute them", () => {
+    const graph = stage((x: Value, w: Value) => w.matmul(x.sin()).mul(2).tanh().sum())(
+      vector(4),
+      matrix(3, 4),
+    );
+    const { value, jvp: pushed, vjp: pulled } = derivativeCosts(graph);
+    const size = ({ nodes, depth, paths }: GraphSize): GraphSize => ({ nodes, depth, paths });
+    expect(size(value)).toEqual(size(graphCost(graph)));
+    // Two inputs and their tangents; every derivative is a product, and two are added at the matrix product.
+    expect(size(pushed)).toEqual(size(graphCost(pushedGraph(graph, [true, true], jsBackend).graph)));
+    expect(size(pulled)).toEqual(size(graphCost(jointGraph(graph, [true, true]))));
+    expect(pushed.nodes).toBe(pushed.evaluations);
+    expect(pulled.nodes).toBe(pulled.evaluations);
+    expect(pulled.depth).toBeGreaterThan(value.depth);
+    // As graphs made once: the way forward and the way back, optimised.
+    const made = derivativeCosts(graph, { execution: "graph" });
+    expect(made.vjp.nodes).toBe(made.vjp.evaluations);
+    expect(made.jvp.nodes).toBe(made.jvp.evaluations);
+    expect(made.vjp.nodes).toBeLessThan(pulled.nodes);
   });
 
   test("through a loop, and through a jitted function", () => {

@@ -215,6 +215,7 @@ describe("what is refused, and in which words", () => {
     vmap((x: Value) => (escaped = x))(tensor([1, 2]));
     expect(() => escaped.add(1)).toThrow(EscapedTracerError);
     expect(() => escaped.add(1)).toThrow(/vmap .* was used after vmap had returned/);
+    expect(() => escaped.item()).toThrow(/reading elements: .* of vmap .* was used after vmap had returned/);
   });
 
   test("an index out of range of its own element, though not of the batch", () => {

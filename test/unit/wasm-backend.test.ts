@@ -187,6 +187,34 @@ test(`rearrangements are read where they lie (seed ${seed})`, () => {
   );
 });
 
+describe("eager code", () => {
+  test("takes rows of a large array without a program for each", () => {
+    onWasm(() => {
+      const rows = arange(30_000).reshape([6000, 5]);
+      const compiled = vi.spyOn(wasmBackend, "compile");
+      for (let i = 0; i < 6000; i += 7) tidy(() => expect(rows.at(i).sum().item()).toBe(25 * i + 10));
+      expect(compiled).not.toHaveBeenCalled();
+      compiled.mockRestore();
+    });
+  });
+
+  test("keeps programs for what comes up again, and lets go of those that do not", () => {
+    onWasm(() => {
+      const x = arange(3000);
+      const compiled = vi.spyOn(wasmBackend, "compile");
+      const from = (i: number): void => tidy(() => expect(x.slice([i]).at(0).item()).toBe(i));
+      for (let round = 0; round < 2; round++) for (let i = 1; i <= 400; i++) from(i);
+      expect(compiled).toHaveBeenCalledTimes(400);
+      for (let i = 401; i <= 800; i++) from(i);
+      from(800);
+      expect(compiled).toHaveBeenCalledTimes(800);
+      from(1);
+      expect(compiled).toHaveBeenCalledTimes(801);
+      compiled.mockRestore();
+    });
+  });
+});
+
 test("a value of each dtype passes through a program unchanged, special values included", () => {
   const numbers = [NaN, Infinity, -Infinity, 0, -0, 5e-324, 1e-40, 1.5, -2.25];
   const long = Array.from({ length: 100 }, (_, i) => numbers[i % numbers.length]);

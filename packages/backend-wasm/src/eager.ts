@@ -21,6 +21,12 @@ const manyElements = 2048;
  */
 const manyOperations = 32_768;
 
+/** Primitives that read no more of their inputs than they write: how large an input is does not matter to them. */
+const ofResult = new Set(["slice", "gather"]);
+
+/** Programs that are kept: those used last. Parameters that are ever new (where a slice begins) make ever new ones. */
+const mostPrograms = 500;
+
 /** Kernels that give their input's own buffer, or that have no code but the reference's. */
 const never = new Set(["reshape", "stopGradient", "straightThrough"]);
 
@@ -49,7 +55,7 @@ export interface Kernels {
   readonly host: (name: string) => Kernel | undefined;
 }
 
-/** The kernels of the backend; `compile` makes the programs, which are kept. */
+/** The kernels of the backend; `compile` makes the programs. */
 export function kernelsOf(
   compile: (graph: Graph) => Program,
   hasCode: (primitive: Primitive) => boolean,
@@ -64,8 +70,12 @@ export function kernelsOf(
         const primitive = primitives().get(name) as Primitive;
         const builder = new GraphBuilder(inputs.map(({ aval }) => aval));
         program = compile(builder.build(builder.node(primitive, builder.inputs, params, [output], null)));
-        programs.set(key, program);
+        const [oldest] = programs.keys();
+        if (programs.size === mostPrograms) programs.delete(oldest);
+      } else {
+        programs.delete(key);
       }
+      programs.set(key, program);
       return program.run(inputs)[0];
     };
   const found = new KernelsOver(jsBackend.kernels);
@@ -74,19 +84,20 @@ export function kernelsOf(
     const primitive = primitives().get(name);
     if (primitive === undefined || never.has(name) || !hasCode(primitive)) continue;
     const program = large(name);
-    const kernel: Kernel = primitive.elementwise
-      ? (inputs, output, params) =>
-          output.size < manyElements ? small(inputs, output, params) : program(inputs, output, params)
-      : (inputs, output, params) =>
-          output.size < manyElements &&
-          inputs.every(({ size }) => size < manyElements) &&
-          primitive.cost(
-            inputs.map(({ aval }) => aval),
-            output,
-            params,
-          ) < manyOperations
-            ? small(inputs, output, params)
-            : program(inputs, output, params);
+    const kernel: Kernel =
+      primitive.elementwise || ofResult.has(name)
+        ? (inputs, output, params) =>
+            output.size < manyElements ? small(inputs, output, params) : program(inputs, output, params)
+        : (inputs, output, params) =>
+            output.size < manyElements &&
+            inputs.every(({ size }) => size < manyElements) &&
+            primitive.cost(
+              inputs.map(({ aval }) => aval),
+              output,
+              params,
+            ) < manyOperations
+              ? small(inputs, output, params)
+              : program(inputs, output, params);
     found.set(name, kernel);
     ofPrograms.add(kernel);
   }

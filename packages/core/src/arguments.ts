@@ -22,7 +22,7 @@ export function differentiableLeaf(who: string, leaf: unknown, path: string): Va
   if (!value.aval.floating) {
     fail(
       DTypeError,
-      `${who}: ${path} is ${value.aval}, and a derivative with respect to a ${value.dtype} has no meaning. ` +
+      `${who}: ${path} is ${value.aval}, and a derivative with respect to ${value.dtype} has no meaning. ` +
         `Convert it (astype("float64")), or differentiate with respect to other arguments.`,
     );
   }
@@ -34,7 +34,7 @@ export function outputTree(who: string, output: unknown): unknown {
   if (output instanceof Promise) {
     fail(
       TreeError,
-      `${who}: the function returned a promise. Differentiated functions must be synchronous; await before or after.`,
+      `${who}: the function returned a promise, but it must be synchronous; await before or after.`,
     );
   }
   if (output === undefined || output === null) {

@@ -24,7 +24,13 @@ export { type Recorder, Tracer, Value, nextLevel, refuseEscaped, type Trace } fr
 
 export * from "./graph/check.ts";
 export { graphFlops } from "./graph/cost.ts";
-export { type GraphCost, type GraphCostOptions, type RunCost, graphCost } from "./cost/graph-cost.ts";
+export {
+  type GraphCost,
+  type GraphCostOptions,
+  type GraphSize,
+  type RunCost,
+  graphCost,
+} from "./cost/graph-cost.ts";
 export {
   type DerivativeCostOptions,
   type DerivativeCosts,
@@ -142,7 +148,13 @@ export {
   memoryPlan,
 } from "./passes/memory-plan.ts";
 export { FlowNetwork, isCheap, smallestSaved } from "./passes/recomputation.ts";
-export { type Explanation, type GraphFigures, type PassReport, explain } from "./passes/explain.ts";
+export {
+  type Explanation,
+  type GraphFigures,
+  type PassReport,
+  type Recomputation,
+  explain,
+} from "./passes/explain.ts";
 export { type Cluster, type ClusterKind, fused, fusionClusters } from "./passes/fusion.ts";
 export { withoutCalls } from "./passes/inlining.ts";
 export type { Tell } from "./passes/rewriter.ts";

@@ -1,6 +1,6 @@
 /** Functions that are traced once per kind of arguments and run as graphs from then on. */
-import type { Aval } from "./aval.ts";
-import { leafValue } from "./arguments.ts";
+import { Aval } from "./aval.ts";
+import { describe, leafValue } from "./arguments.ts";
 import { type Backend, currentBackend } from "./backend.ts";
 import { StagingError, TreeError, fail } from "./errors.ts";
 import { evaluateGraph } from "./graph/evaluate.ts";
@@ -159,9 +159,16 @@ export function jit<A extends readonly unknown[], R>(
 function inputLeaf(leaf: unknown, path: string, like: Value | undefined): Value {
   if (typeof leaf === "number" && like !== undefined) return scalarTensor(leaf, like.dtype, like.backend);
   if (leaf instanceof Value || typeof leaf === "number") return leafValue("jit", leaf, path);
+  if (leaf instanceof Aval) {
+    fail(
+      TreeError,
+      `jit: ${path} is the abstract value ${leaf}, but a jitted function runs on values. Give one; stage(f) traces by ` +
+        `abstract values.`,
+    );
+  }
   fail(
     TreeError,
-    `jit: ${path} is a ${typeof leaf}, which no graph can take as an input. Name its argument as static, ` +
+    `jit: ${path} is ${describe(leaf)}, which no graph can take as an input. Name its argument as static, ` +
       `jit(f, { static: [number] }), or close over it.`,
   );
 }

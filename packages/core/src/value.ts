@@ -53,6 +53,8 @@ export abstract class Value {
   /** The one element, as a JavaScript number (0 or 1 for bool). Derivatives do not pass through it. */
   item(): number {
     if (this.aval.size !== 1) {
+      // A value without elements says that first.
+      if (!this.known) this.concrete();
       fail(
         ShapeError,
         `item() asked of ${this.aval}, which has ${this.aval.size} elements; it needs exactly one. ` +
@@ -150,7 +152,7 @@ export function refuseEscaped(tracer: Tracer, what: string): never {
   fail(
     EscapedTracerError,
     `${what}: a traced value ${tracer.aval} of ${tracer.owner.name} (level ${tracer.level}) was used after ` +
-      `${tracer.owner.name} had returned. Return what you need from the differentiated function ` +
+      `${tracer.owner.name} had returned. Return what you need from the function ` +
       `(with hasAux where there is one) instead of storing it outside.`,
   );
 }

@@ -8,6 +8,7 @@ import {
   Value,
   abstractLeaf,
   currentBackend,
+  describe,
   fail,
   leafValue,
   leaves,
@@ -46,7 +47,7 @@ export function linearTranspose<A extends readonly unknown[], R>(
         if (aval === undefined)
           fail(
             TreeError,
-            `linearTranspose: ${path} is a ${typeof leaf}; only values and avals can stand there.`,
+            `linearTranspose: ${path} is ${describe(leaf)}, where a value or an abstract value (avalOf) is needed.`,
           );
         avals.push(aval);
         return aval;

@@ -1,5 +1,5 @@
 /** What a loop carries keeps its structure, shapes and dtypes. */
-import { sameShape } from "../aval.ts";
+import { sameAval } from "../aval.ts";
 import { DTypeError, ShapeError, TreeError, fail } from "../errors.ts";
 import type { Graph } from "../graph/graph.ts";
 import { scalarTensor } from "../tensor.ts";
@@ -27,7 +27,7 @@ export function carriedLike(who: string, found: unknown, start: unknown): unknow
 export function requireSameCarry(who: string, start: readonly Value[], body: Graph): void {
   start.forEach(({ aval: wanted }, i) => {
     const found = body.outputAvals[i];
-    if (found.dtype === wanted.dtype && sameShape(found.shape, wanted.shape)) return;
+    if (sameAval(found, wanted)) return;
     const leaf = start.length === 1 ? "the carry" : `leaf ${i} of the carry`;
     fail(
       found.dtype === wanted.dtype ? ShapeError : DTypeError,

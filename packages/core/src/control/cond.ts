@@ -1,9 +1,10 @@
 /** Branching on a value: in eager code the branch is run, in a graph it is a node that holds all branches. */
-import { sameShape } from "../aval.ts";
+import { sameAval } from "../aval.ts";
 import { type MultipleOp, runningPrimitive } from "../define/general.ts";
 import { DTypeError, ShapeError, TreeError, fail } from "../errors.ts";
 import { graphFlops } from "../graph/cost.ts";
 import { pulledGraph, pushedGraph } from "../graph/differentiate.ts";
+import { requireInputs } from "../graph/check.ts";
 import { evaluateGraph, executableOf } from "../graph/evaluate.ts";
 import type { Graph } from "../graph/graph.ts";
 import { intern } from "../graph/hash.ts";
@@ -29,7 +30,10 @@ export interface SwitchParams {
 export const switchPrimitive: MultipleOp<SwitchParams> = runningPrimitive<SwitchParams>("switchCase", {
   args: ["inputs"],
   variadic: true,
-  shapes: (_, { branches }) => [...branches[0].outputAvals],
+  shapes: ([, ...operands], { branches }) => {
+    for (const branch of branches) requireInputs("switchCase", branch, operands);
+    return [...branches[0].outputAvals];
+  },
   evaluate: ([index, ...operands], { branches }) =>
     executableOf(optimize(branches[index.item()]), index.backend).run(operands),
   jvp: ([index, ...operands], [, ...tangents], { branches }) => {
@@ -207,7 +211,7 @@ function requireSameResults(who: string, graphs: readonly Graph[], trees: readon
   graphs.forEach((graph, b) => {
     graph.outputAvals.forEach((aval, i) => {
       const wanted = graphs[0].outputAvals[i];
-      if (aval.dtype === wanted.dtype && sameShape(aval.shape, wanted.shape)) return;
+      if (sameAval(aval, wanted)) return;
       const leaf = leaves(trees[0]).length === 1 ? "" : ` at leaf ${i}`;
       fail(
         aval.dtype === wanted.dtype ? ShapeError : DTypeError,

@@ -3,7 +3,7 @@
  * primals and tangents; its VJP is a loop the other way over what the first one saved (`scan`), or one that keeps some
  * states only and runs the body again from there (`loopPullback`).
  */
-import { type Aval, avalOf, sameShape } from "../aval.ts";
+import { type Aval, avalOf, sameAval } from "../aval.ts";
 import type { Backend } from "../backend.ts";
 import { type MultipleOp, runningPrimitive } from "../define/general.ts";
 import { CotangentError, fail } from "../errors.ts";
@@ -52,8 +52,7 @@ const stepAvals = (avals: readonly Aval[]): Aval[] =>
 function loopShapes(avals: readonly Aval[], params: LoopParams): Aval[] {
   const { body, constants, carries, length } = params;
   const wanted = [...avals.slice(0, constants + carries), ...stepAvals(avals.slice(constants + carries))];
-  const fits = (a: Aval | undefined, b: Aval | undefined): boolean =>
-    a !== undefined && b !== undefined && a.dtype === b.dtype && sameShape(a.shape, b.shape);
+  const fits = (a: Aval, b: Aval | undefined): boolean => b !== undefined && sameAval(a, b);
   if (wanted.length !== body.inputs.length || !body.inputs.every((aval, i) => fits(aval, wanted[i])))
     fail(CotangentError, `A loop over ${avals.join(", ")} has a body of ${body.inputs.join(", ")}.`);
   const out = body.outputAvals;
@@ -708,7 +707,17 @@ export const loopPullback: MultipleOp<LoopPullbackParams> = runningPrimitive<Loo
   {
     args: ["inputs"],
     variadic: true,
-    shapes: (avals, { wanted }) => avals.slice(0, wanted.length).filter((_, i) => wanted[i]),
+    shapes: (avals, params) => {
+      const inputs = avals.slice(0, params.wanted.length);
+      const cotangents = avals.slice(inputs.length);
+      const outputs = loopShapes(inputs, params).filter((aval) => aval.floating);
+      if (cotangents.length !== outputs.length || !outputs.every((aval, i) => sameAval(aval, cotangents[i])))
+        fail(
+          CotangentError,
+          `A loop that gives ${outputs.join(", ")} has cotangents ${cotangents.join(", ")}.`,
+        );
+      return inputs.filter((_, i) => params.wanted[i]);
+    },
     evaluate: runPullback,
     jvp: (values, tangents, params) => {
       const [inputs, cotangents] = splitPullback(values, params);

@@ -8,7 +8,7 @@ import { Value } from "../value.ts";
 import { type LoopParams, scanPrimitive } from "./loop.ts";
 import { carriedLike, requireSameCarry } from "./carry.ts";
 import { backendOf, flatten, nestedGraph, unflatten } from "./nested.ts";
-import type { LoopCheckpoint } from "./schedule.ts";
+import { type LoopCheckpoint, checkpointOption } from "./schedule.ts";
 import { whileLoop } from "./while-loop.ts";
 
 export interface LoopOptions {
@@ -64,7 +64,7 @@ export function scan<C, X, Y>(
     ...loop,
     length,
     reverse: options.reverse ?? false,
-    checkpoint: options.checkpoint ?? null,
+    checkpoint: checkpointOption("scan", options.checkpoint),
   });
   const count = start.values.length;
   return [
@@ -140,12 +140,15 @@ export function foriLoop<C>(
   const bounds = [lower, upper].filter((bound) => bound instanceof Value);
   const backend = backendOf([...start.values, ...bounds]);
   const whole = (bound: number | Value): Value => {
-    if (typeof bound === "number") return scalarTensor(bound, "int32", backend);
-    if (bound.dtype !== "int32" || bound.rank !== 0)
-      fail(DTypeError, `foriLoop: a bound is ${bound.aval}, but must be a whole number or an int32 scalar.`);
-    return bound;
+    const isWhole =
+      typeof bound === "number" ? Number.isInteger(bound) : bound.dtype === "int32" && bound.rank === 0;
+    if (!isWhole) {
+      const found = typeof bound === "number" ? bound : bound.aval;
+      fail(DTypeError, `foriLoop: a bound is ${found}, but must be a whole number or an int32 scalar.`);
+    }
+    return typeof bound === "number" ? scalarTensor(bound, "int32", backend) : bound;
   };
-  const first = whole(lower);
+  const [first, end] = [whole(lower), whole(upper)];
   if (typeof lower === "number" && typeof upper === "number") {
     type State = readonly [Value, C];
     const step = ([i, carry]: State): readonly [State, null] => [[i.add(1), f(i, carry)], null];
@@ -155,7 +158,6 @@ export function foriLoop<C>(
     });
     return last;
   }
-  const end = whole(upper);
   type State = { readonly i: Value; readonly carry: C };
   const last = whileLoop<State>(
     ({ i }) => i.lt(end),

@@ -1,3 +1,5 @@
+import { CotangentError, fail } from "../errors.ts";
+
 /**
  * Which states of a loop are kept for its way back, and which are computed again. A schedule is a sequence of actions
  * on a state that a loop body advances step by step:
@@ -10,6 +12,18 @@
  * - "all" keeps every state: n - 1 advances.
  */
 export type LoopCheckpoint = "all" | "sqrt" | "log" | { readonly slots: number };
+
+/** The option as it was given, null where there is none. */
+export function checkpointOption(who: string, option: LoopCheckpoint | undefined): LoopCheckpoint | null {
+  if (option === undefined || option === "all" || option === "sqrt" || option === "log")
+    return option ?? null;
+  const slots: unknown = (option as Partial<Exclude<LoopCheckpoint, string>> | null)?.slots;
+  if (Number.isInteger(slots) && (slots as number) >= 1) return option;
+  fail(
+    CotangentError,
+    `${who}: checkpoint is ${JSON.stringify(option)}. Give "all", "sqrt", "log", or { slots } with a whole number from 1 on.`,
+  );
+}
 
 /** The next action of a schedule. States are numbered by the steps that lead to them; state 0 is kept from the start. */
 export type Action =
@@ -41,6 +55,7 @@ export function slotsOf(checkpoint: LoopCheckpoint, steps: number): number | und
 
 /** The actions that reverse `steps` steps, last step first. */
 export function* schedule(steps: number, checkpoint: LoopCheckpoint): Generator<Action, void> {
+  checkpointOption("schedule", checkpoint);
   if (steps === 0) return;
   const slots = slotsOf(checkpoint, steps);
   if (slots !== undefined) yield* revolve(steps, slots);

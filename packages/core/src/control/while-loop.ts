@@ -5,7 +5,7 @@ import type { Value } from "../value.ts";
 import { whilePrimitive } from "./loop.ts";
 import { carriedLike, requireSameCarry } from "./carry.ts";
 import { backendOf, flatten, tracedTogether, unflatten } from "./nested.ts";
-import type { LoopCheckpoint } from "./schedule.ts";
+import { type LoopCheckpoint, checkpointOption } from "./schedule.ts";
 
 /**
  * `carry = body(carry)` for as long as `condition(carry)` holds, as one primitive. Reverse mode works: on the way back
@@ -44,7 +44,7 @@ export function whileLoop<C>(
     carries: start.values.length,
     length: 0,
     reverse: false,
-    checkpoint: options.checkpoint ?? null,
+    checkpoint: checkpointOption("whileLoop", options.checkpoint),
   });
   return unflatten(start.tree, outputs) as C;
 }

@@ -7,12 +7,14 @@ import { add } from "../primitives/binary.ts";
 import { dotGeneral } from "../primitives/contraction.ts";
 import { type Split, inlined, narrowestCuts, splitAt } from "./cut.ts";
 import { type DryRun, type Ghost, callers } from "./dry-run.ts";
-import { type GraphCostOptions, type RunCost, dryRun } from "./graph-cost.ts";
+import { type GraphCost, type GraphCostOptions, type RunCost, dryRun, graphSize } from "./graph-cost.ts";
 import {
   type Blocks,
   type Differentiated,
   type Execution,
   floatingOutputs,
+  graphOfJvp,
+  graphOfVjp,
   jacobianForward,
   jacobianForwardBatched,
   jacobianReverse,
@@ -55,11 +57,11 @@ export interface PassCosts {
   /** Elements of the outputs that have derivatives. */
   readonly outputs: number;
   /** One run of the function. */
-  readonly value: RunCost;
-  /** One JVP, with the value. */
-  readonly jvp: RunCost;
-  /** One VJP: a run and one sweep back. */
-  readonly vjp: RunCost;
+  readonly value: GraphCost;
+  /** One JVP, with the value. Its graph has the tangents as inputs, and as outputs those that are not zero for certain. */
+  readonly jvp: GraphCost;
+  /** One VJP: a run and one sweep back, in one graph with the cotangents as inputs. */
+  readonly vjp: GraphCost;
 }
 
 export interface DerivativeCosts extends PassCosts {
@@ -132,15 +134,21 @@ export function passCosts(graph: Graph, options: DerivativeCostOptions = {}): Pa
   return {
     inputs: sizeOfAll(graph.inputs.filter((_, i) => of.wanted[i])),
     outputs: sizeOfAll(floatingOutputs(graph)),
-    value: cost((run) => run.graph(graph, inputs)),
-    jvp: cost((run) => {
-      const { outputs, tangents } = runPushed(run, of, of.wanted, inputs);
-      return [...outputs, ...tangents];
-    }),
-    vjp: cost((run) => {
-      const { outputs, sweep } = runPulled(run, of, inputs);
-      return [...outputs, ...sweep(floatingOutputs(graph).map(callers))];
-    }),
+    value: { ...cost((run) => run.graph(graph, inputs)), ...graphSize(graph, options) },
+    jvp: {
+      ...cost((run) => {
+        const { outputs, tangents } = runPushed(run, of, of.wanted, inputs);
+        return [...outputs, ...tangents];
+      }),
+      ...graphSize(graphOfJvp(of), options),
+    },
+    vjp: {
+      ...cost((run) => {
+        const { outputs, sweep } = runPulled(run, of, inputs);
+        return [...outputs, ...sweep(floatingOutputs(graph).map(callers))];
+      }),
+      ...graphSize(graphOfVjp(of), options),
+    },
   };
 }
 

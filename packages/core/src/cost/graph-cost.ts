@@ -18,7 +18,8 @@ export interface RunCost {
   readonly peakLiveBytes: number;
 }
 
-export interface GraphCost extends RunCost {
+/** How large a graph is. */
+export interface GraphSize {
   /** Nodes, those of each nested graph counted once, however often it runs. */
   readonly nodes: number;
   /**
@@ -33,6 +34,8 @@ export interface GraphCost extends RunCost {
    */
   readonly paths: bigint;
 }
+
+export interface GraphCost extends RunCost, GraphSize {}
 
 export interface GraphCostOptions {
   /** How many steps every `whileLoop` in the graph is taken to make, which no graph can know; by default 1. */
@@ -68,13 +71,14 @@ export function dryRun(options: GraphCostOptions, body: (run: DryRun) => readonl
  */
 export function graphCost(graph: Graph, options: GraphCostOptions = {}): GraphCost {
   const cost = dryRun(options, (run) => run.graph(graph, graph.inputs.map(callers)));
-  return {
-    ...cost,
-    nodes: nodesOf(graph),
-    depth: depthOf(graph, options.whileSteps ?? 1),
-    paths: pathsOf(graph),
-  };
+  return { ...cost, ...graphSize(graph, options) };
 }
+
+export const graphSize = (graph: Graph, { whileSteps = 1 }: GraphCostOptions = {}): GraphSize => ({
+  nodes: nodesOf(graph),
+  depth: depthOf(graph, whileSteps),
+  paths: pathsOf(graph),
+});
 
 /** The nodes of a graph and, each once, of the graphs nested in it. */
 function nodesOf(graph: Graph): number {

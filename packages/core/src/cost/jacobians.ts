@@ -2,6 +2,7 @@
 import { type Aval, type Shape, avalOf, sameShape, sizeOf } from "../aval.ts";
 import type { Backend } from "../backend.ts";
 import { type Pulled, pullGraph, pulledGraph, pushedGraph } from "../graph/differentiate.ts";
+import { evaluateGraph } from "../graph/evaluate.ts";
 import type { Graph } from "../graph/graph.ts";
 import { graphOf } from "../graph/stage.ts";
 import { withOutputs } from "../control/nested.ts";
@@ -35,6 +36,10 @@ export const floatingOutputs = (graph: Graph): Aval[] => graph.outputAvals.filte
 
 const prepared = (graph: Graph, execution: Execution): Graph =>
   execution === "eager" ? graph : optimize(graph);
+
+/** What `runPushed` runs for all wanted inputs. */
+export const graphOfJvp = ({ graph, wanted, backend, execution }: Differentiated): Graph =>
+  prepared(pushedGraph(graph, wanted, backend).graph, execution);
 
 /** One JVP along tangents of the marked inputs: the outputs, and the tangents of the floating ones. */
 export function runPushed(
@@ -84,6 +89,25 @@ export function runPulled(run: DryRun, of: Differentiated, inputs: readonly Ghos
     outputs: all.slice(0, graph.outputs.length),
     sweep: (cotangents) => run.graph(optimize(backward), [...residuals, ...cotangents]),
   };
+}
+
+/** What `runPulled` and one sweep run, as one graph of inputs and cotangents. */
+export function graphOfVjp(of: Differentiated): Graph {
+  const { graph, wanted, backend } = of;
+  if (of.execution === "eager") return taped(of).joint;
+  const { forward, backward, savedInputs } = pulledGraph(graph, wanted, "everything", backend);
+  return graphOf(
+    "vjp of a graph",
+    (...all) => {
+      const [inputs, cotangents] = [all.slice(0, graph.inputs.length), all.slice(graph.inputs.length)];
+      const found = evaluateGraph(optimize(forward), inputs);
+      const residuals = [...savedInputs.map((i) => inputs[i]), ...found.slice(graph.outputs.length)];
+      const swept = evaluateGraph(optimize(backward), [...residuals, ...cotangents]);
+      return [...found.slice(0, graph.outputs.length), ...swept];
+    },
+    [...graph.inputs, ...floatingOutputs(graph)],
+    backend,
+  );
 }
 
 interface Taped {

@@ -55,7 +55,7 @@ export function chooseMode<A extends readonly unknown[]>(
           if (i === argnum && !aval.floating) {
             fail(
               DTypeError,
-              `chooseMode: ${path} is ${aval}, and a derivative with respect to a ${aval.dtype} has no meaning. ` +
+              `chooseMode: ${path} is ${aval}, and a derivative with respect to ${aval.dtype} has no meaning. ` +
                 `Convert it (astype("float64")), or differentiate with respect to another argument.`,
             );
           }

@@ -1,8 +1,9 @@
 /** The primitive behind functions with derivative rules of their own. */
-import { type Aval, sameShape } from "../aval.ts";
+import { type Aval, sameAval } from "../aval.ts";
 import { type MultipleOp, runningPrimitive } from "../define/general.ts";
 import { DTypeError, DerivativeError, ShapeError, StagingError, fail } from "../errors.ts";
 import { graphFlops } from "../graph/cost.ts";
+import { requireInputs } from "../graph/check.ts";
 import { evaluateGraph } from "../graph/evaluate.ts";
 import type { Graph } from "../graph/graph.ts";
 import { graphOf, recordGraph } from "../graph/stage.ts";
@@ -61,7 +62,7 @@ function requireOwn(who: string, outputs: readonly Value[], inputs: readonly Val
 }
 
 function requireAval(who: string, what: string, { aval: found }: Value, wanted: Aval): void {
-  if (found.dtype === wanted.dtype && sameShape(found.shape, wanted.shape)) return;
+  if (sameAval(found, wanted)) return;
   fail(
     found.dtype === wanted.dtype ? ShapeError : DTypeError,
     `${who}: its rule gave ${what} ${found} for a value ${wanted}; they must have the same shape and dtype.`,
@@ -72,10 +73,11 @@ function requireAval(who: string, what: string, { aval: found }: Value, wanted: 
 export const customCall: MultipleOp<CustomParams> = runningPrimitive<CustomParams>("customCall", {
   args: ["inputs"],
   variadic: true,
-  shapes: (_, { name, call }) => [
-    ...(call ?? fail(StagingError, `${name}: its shapes are not known before it is run or traced.`))
-      .outputAvals,
-  ],
+  shapes: (avals, { name, call }) => {
+    if (call === null) fail(StagingError, `${name}: its shapes are not known before it is run or traced.`);
+    requireInputs(name, call, avals);
+    return [...call.outputAvals];
+  },
   traced: (avals, params, backend) => ({
     ...params,
     call: params.call ?? graphOf(params.name, (...inputs) => params.written.call(inputs), avals, backend),

@@ -3,7 +3,7 @@
  * differentiated, the equation that the solution fulfils is (Blondel et al., Efficient and Modular Implicit
  * Differentiation, 2022).
  */
-import { sameShape } from "../aval.ts";
+import { sameAval } from "../aval.ts";
 import { DTypeError, ShapeError, fail } from "../errors.ts";
 import { backendOf, flatten, nestedGraph, unflatten } from "../control/nested.ts";
 import { whileLoop } from "../control/while-loop.ts";
@@ -132,7 +132,7 @@ function likeLeaves(who: string, what: string, found: unknown, tree: unknown, li
   const { values } = flatten(who, found, what);
   values.forEach(({ aval }, i) => {
     const wanted = like[i].aval;
-    if (aval.dtype === wanted.dtype && sameShape(aval.shape, wanted.shape)) return;
+    if (sameAval(aval, wanted)) return;
     fail(
       aval.dtype === wanted.dtype ? ShapeError : DTypeError,
       `${who}: ${what} is ${aval}, but must be ${wanted}.`,

@@ -1,6 +1,5 @@
 /** What every graph must be. */
-import type { Aval } from "../aval.ts";
-import { sameShape } from "../aval.ts";
+import { type Aval, sameAval } from "../aval.ts";
 import { CotangentError, fail } from "../errors.ts";
 import { type Graph, type GraphNode, nestedGraphs } from "./graph.ts";
 
@@ -9,16 +8,20 @@ export class GraphError extends CotangentError {}
 
 /**
  * Checks that every variable is defined once and before its use, that every aval is what the primitive infers, and that
- * the primitives are pure; nested graphs too. Returns the graph.
+ * constants are alive; nested graphs too. Returns the graph. With it a graph is pure: primitives are functions of their
+ * inputs and parameters, and there is nothing else in it that could change.
  *
  * @throws GraphError that names the node and what is wrong with it.
  */
 export function checked(graph: Graph): Graph {
   const { inputs, constants, nodes, outputs, avals } = graph;
   [...inputs, ...constants.map(({ aval }) => aval)].forEach((aval, variable) => {
-    if (!sameAval(aval, avals[variable]))
-      fail(GraphError, `Variable %${variable} is ${avals[variable]}, but was given as ${aval}.`);
+    const found: Aval | undefined = avals[variable];
+    if (found === undefined || !sameAval(aval, found))
+      fail(GraphError, `Variable %${variable} is ${found}, but was given as ${aval}.`);
   });
+  const dead = constants.findIndex(({ disposed }) => disposed);
+  if (dead >= 0) fail(GraphError, `The constant %${graph.firstConstant + dead} has been disposed of.`);
   let defined = graph.firstDefined;
   nodes.forEach((node, i) => {
     const where = `node ${i} (${node.primitive.name})`;
@@ -31,8 +34,9 @@ export function checked(graph: Graph): Graph {
       fail(GraphError, `${where} defines ${node.outputs.length} variables, but gives ${inferred.length}.`);
     node.outputs.forEach((output, k) => {
       if (output !== defined) fail(GraphError, `${where} defines %${output}; the next one is %${defined}.`);
-      if (!sameAval(avals[output], inferred[k]))
-        fail(GraphError, `${where} gives ${inferred[k]}, but %${output} is ${avals[output]}.`);
+      const found: Aval | undefined = avals[output];
+      if (found === undefined || !sameAval(found, inferred[k]))
+        fail(GraphError, `${where} gives ${inferred[k]}, but %${output} is ${found}.`);
       defined++;
     });
     nestedGraphs(node.params).forEach(checked);
@@ -44,6 +48,16 @@ export function checked(graph: Graph): Graph {
       fail(GraphError, `The output %${output} is not defined.`);
   }
   return graph;
+}
+
+/** Refuses inputs that are not those of the graph. */
+export function requireInputs(who: string, { inputs }: Graph, given: readonly Aval[]): void {
+  if (given.length !== inputs.length)
+    fail(GraphError, `${who}: a graph of ${inputs.length} inputs was given ${given.length}.`);
+  given.forEach((aval, i) => {
+    if (!sameAval(aval, inputs[i]))
+      fail(GraphError, `${who}: input ${i} of the graph is ${inputs[i]}, but ${aval} was given.`);
+  });
 }
 
 /** What the primitive of a node says of its outputs. */
@@ -60,8 +74,4 @@ function inferNode({ avals }: Graph, { primitive, inputs, params }: GraphNode): 
       params,
     ),
   ];
-}
-
-function sameAval(a: Aval | undefined, b: Aval | undefined): boolean {
-  return a !== undefined && b !== undefined && a.dtype === b.dtype && sameShape(a.shape, b.shape);
 }

@@ -229,6 +229,8 @@ export interface Pulled {
   readonly savedInputs: readonly number[];
   /** How many of the outputs of `forward` are residuals, at the end. */
   readonly saved: number;
+  /** How many nodes of the forward run are run again in `backward`. */
+  readonly again: number;
 }
 
 const pulledGraphs = new WeakMap<Graph, Map<string, Pulled>>();
@@ -346,6 +348,7 @@ function cut(joint: Graph, inputCount: number, outputCount: number, policy: Save
     backward: withoutDeadCode(back.build(lateOutputs.map((variable) => behind[variable]))),
     savedInputs: [...savedInputs],
     saved: saved.size,
+    again: again.size,
   };
 }
 

@@ -1,10 +1,10 @@
 /** Running a graph: on tensors, node by node with exact liveness; on traced values, by binding each node again. */
 import type { Backend, Program } from "../backend.ts";
 import { bind, bindMultiple, isObserved, notify, sharedLease } from "../bind.ts";
-import { CotangentError, fail } from "../errors.ts";
 import { enterScope, outsideScopes, tidy, unowned } from "../memory.ts";
 import { Tensor } from "../tensor.ts";
 import type { Recorder, Value } from "../value.ts";
+import { requireInputs } from "./check.ts";
 import type { Graph, GraphNode, Variable } from "./graph.ts";
 import { withOrigin } from "./origin.ts";
 
@@ -13,7 +13,11 @@ import { withOrigin } from "./origin.ts";
  * by the rules of its primitive.
  */
 export function evaluateGraph(graph: Graph, inputs: readonly Value[]): Value[] {
-  requireInputs(graph, inputs);
+  requireInputs(
+    "evaluateGraph",
+    graph,
+    inputs.map((input) => input.aval),
+  );
   if (inputs.length > 0 && inputs.every((input) => input.level === 0)) {
     const outputs = runGraph(graph, inputs as readonly Tensor[]);
     outputs.forEach(enterScope);
@@ -51,11 +55,6 @@ export function bindNode({ primitive, inputs, params }: GraphNode, values: reado
   return primitive.rules.form === "multiple"
     ? bindMultiple(primitive, operands, params)
     : [bind(primitive, operands, params)];
-}
-
-function requireInputs(graph: Graph, inputs: readonly Value[]): void {
-  if (inputs.length !== graph.inputs.length)
-    fail(CotangentError, `A graph of ${graph.inputs.length} inputs was given ${inputs.length}.`);
 }
 
 type Step = (values: readonly Tensor[]) => Tensor[] | Tensor;

@@ -37,7 +37,7 @@ export class Graph {
   /** The abstract value of every variable. */
   readonly avals: readonly Aval[];
 
-  /** For `GraphBuilder`; it holds what the fields promise. */
+  /** For `GraphBuilder`; it holds what the fields promise, and gives up the lists. */
   constructor(
     inputs: readonly Aval[],
     constants: readonly Tensor[],
@@ -50,7 +50,8 @@ export class Graph {
     this.nodes = nodes;
     this.outputs = outputs;
     this.avals = avals;
-    Object.freeze(this);
+    for (const part of [this, inputs, constants, nodes, outputs, avals]) Object.freeze(part);
+    for (const node of nodes) for (const part of [node, node.inputs, node.outputs]) Object.freeze(part);
   }
 
   /** The number of the first constant. */

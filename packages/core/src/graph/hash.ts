@@ -12,11 +12,42 @@ function identityOf(object: object): number {
   return found;
 }
 
-/** A scalar by its value, anything larger by its storage: graphs are compared without reading tensors back. */
+/** Bytes up to which constants are compared by their elements. */
+const mostBytes = 1 << 20;
+
+const digests = new WeakMap<object, string>();
+
+/**
+ * A scalar by its value, an array by its elements. Very large ones go by their storage: they are not read back for this,
+ * and a program closes over them rather than make them anew.
+ */
 function showConstant(tensor: Tensor): string {
-  if (tensor.rank > 0) return `${tensor.aval} in storage ${identityOf(tensor.lease ?? tensor)}`;
-  const value = tensor.item();
-  return `${tensor.dtype} ${Object.is(value, -0) ? "-0" : value}`;
+  if (tensor.rank === 0) {
+    const value = tensor.item();
+    return `${tensor.dtype} ${Object.is(value, -0) ? "-0" : value}`;
+  }
+  const storage = tensor.lease ?? tensor;
+  if (tensor.aval.bytes > mostBytes) return `${tensor.aval} in storage ${identityOf(storage)}`;
+  let found = digests.get(storage);
+  if (found === undefined) {
+    const { buffer, byteOffset, byteLength } = tensor.dataSync();
+    const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+    digests.set(storage, (found = hashOf(bytes.length, (i) => bytes[i])));
+  }
+  return `${tensor.aval} of elements ${found}`;
+}
+
+/** 64 bits, the same for the same codes in the same order (cyrb53, by bryc, public domain, uncut). */
+function hashOf(length: number, code: (i: number) => number): string {
+  let h1 = 0xdeadbeef;
+  let h2 = 0x41c6ce57;
+  for (let i = 0; i < length; i++) {
+    h1 = Math.imul(h1 ^ code(i), 2654435761);
+    h2 = Math.imul(h2 ^ code(i), 1597334677);
+  }
+  h1 = Math.imul(h1 ^ (h1 >>> 16), 2246822507) ^ Math.imul(h2 ^ (h2 >>> 13), 3266489909);
+  h2 = Math.imul(h2 ^ (h2 >>> 16), 2246822507) ^ Math.imul(h1 ^ (h1 >>> 13), 3266489909);
+  return [h2, h1].map((half) => (half >>> 0).toString(16).padStart(8, "0")).join("");
 }
 
 /** Parameters as text, the same for equal ones. */
@@ -63,28 +94,23 @@ function structureOf(graph: Graph): string {
   return found;
 }
 
-/** Whether two graphs are the same program: the same nodes in the same order, on the same constants. */
+/**
+ * Whether two graphs are the same program: the same nodes in the same order, on the same constants. Two stagings of a
+ * function are. Constants are compared by their elements, those of more than 1 MiB by their storage.
+ */
 export function sameStructure(a: Graph, b: Graph): boolean {
   return a === b || structureOf(a) === structureOf(b);
 }
 
-/** A number of 53 bits, the same for graphs of the same structure (cyrb53, by bryc, public domain). */
+/** A number of 64 bits in hexadecimal digits, the same for graphs of the same structure. */
 export function structuralHash(graph: Graph): string {
   const text = structureOf(graph);
-  let h1 = 0xdeadbeef;
-  let h2 = 0x41c6ce57;
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    h1 = Math.imul(h1 ^ code, 2654435761);
-    h2 = Math.imul(h2 ^ code, 1597334677);
-  }
-  h1 = Math.imul(h1 ^ (h1 >>> 16), 2246822507) ^ Math.imul(h2 ^ (h2 >>> 13), 3266489909);
-  h2 = Math.imul(h2 ^ (h2 >>> 16), 2246822507) ^ Math.imul(h1 ^ (h1 >>> 13), 3266489909);
-  return (4294967296 * (2097151 & h2) + (h1 >>> 0)).toString(16).padStart(14, "0");
+  return hashOf(text.length, (i) => text.charCodeAt(i));
 }
 
-/** Whether a structure names objects, of which there are ever new ones. */
-const namesObjects = (structure: string): boolean => /\b(?:storage|function|object) \d/.test(structure);
+/** Whether a structure names arrays or objects, of which there are ever new ones. */
+const namesObjects = (structure: string): boolean =>
+  /\b(?:elements [0-9a-f]|(?:storage|function|object) \d)/.test(structure);
 
 /** The graphs that came up before, while they are in use. */
 const interned = new Map<string, WeakRef<Graph>>();

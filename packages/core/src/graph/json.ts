@@ -35,6 +35,8 @@ export interface NodeJSON {
   /** Left out where there are none. What JSON lacks is an object of one key: `$number`, `$graph`, `$aval` ... */
   readonly params?: unknown;
   readonly line?: string;
+  /** Whether it is part of the way back through that line. */
+  readonly backward?: boolean;
 }
 
 /** A graph in JSON. Variables are numbers: inputs first, then constants, then what the nodes define. */
@@ -64,13 +66,14 @@ export function graphToJSON(graph: Graph): GraphJSON {
 
 function nodeJSON(graph: Graph, { primitive, inputs, outputs, params, origin }: GraphNode): NodeJSON {
   const line = origin?.line;
+  const origins = line === undefined ? {} : { line, ...(origin?.backward === true && { backward: true }) };
   return {
     primitive: primitive.name,
     inputs: [...inputs],
     outputs: [...outputs],
     avals: outputs.map((variable) => avalJSON(graph.avals[variable])),
     ...(Object.keys(params).length > 0 ? { params: paramJSON(params, `${primitive.name}'s params`) } : {}),
-    ...(line === undefined ? {} : { line }),
+    ...origins,
   };
 }
 
@@ -155,7 +158,7 @@ function readGraph(json: unknown, backend: Backend, path: string): Graph {
 }
 
 function readNode(json: unknown, backend: Backend, path: string): { node: GraphNode; types: Aval[] } {
-  const { primitive: name, inputs, outputs, avals, params, line } = record(json, path);
+  const { primitive: name, inputs, outputs, avals, params, line, backward } = record(json, path);
   const primitive = primitiveNamed(name, path);
   const node: GraphNode = {
     primitive,
@@ -163,7 +166,7 @@ function readNode(json: unknown, backend: Backend, path: string): { node: GraphN
     outputs: variables(outputs, `${path}.outputs`),
     params:
       params === undefined ? {} : record(readParam(params, backend, `${path}.params`), `${path}.params`),
-    origin: typeof line === "string" ? Origin.ofLine(line) : null,
+    origin: typeof line === "string" ? Origin.ofLine(line, backward === true) : null,
   };
   return {
     node,

@@ -37,6 +37,7 @@ export class GraphVariable extends Tracer {
   }
 
   override concrete(): Tensor {
+    if (!this.owner.open) refuseEscaped(this, "reading elements");
     fail(
       StagingError,
       `${this.owner.name}: the elements of a traced value ${this.aval} were asked for (by item, toArray, dataSync, ` +

@@ -1,5 +1,5 @@
 /** A place in one block of memory for every value that a graph computes. */
-import type { Aval } from "../aval.ts";
+import { sameAval } from "../aval.ts";
 import { CotangentError, fail } from "../errors.ts";
 import type { Graph, GraphNode, Variable } from "../graph/graph.ts";
 
@@ -143,12 +143,9 @@ function overwritten(
     const storage = storageOf[variable];
     if (storage === undefined || storages[storage].last !== n || output.size === 0) return false;
     // The same storage may be read twice, but not broadcast, nor under another shape.
-    return inputs.every((other) => storageOf[other] !== storage || isSame(graph.avals[other], output));
+    return inputs.every((other) => storageOf[other] !== storage || sameAval(graph.avals[other], output));
   });
 }
-
-const isSame = (a: Aval, b: Aval): boolean =>
-  a.dtype === b.dtype && a.rank === b.rank && a.shape.every((n, i) => n === b.shape[i]);
 
 type Unplaced = Omit<PlannedBuffer, "offset">;
 

@@ -34,6 +34,9 @@ export const passes: readonly Pass[] = [
   deadCode,
 ];
 
+/** Before all others, and once: bodies and branches go through all passes by themselves. */
+const nested: Pass = { name: "optimise nested graphs", run: withOptimisedBodies };
+
 /** Rounds of the passes; each needs a reason that the one before has left. */
 const mostRounds = 8;
 
@@ -47,15 +50,20 @@ export type PassObserver = (
 
 /** Runs all passes until none finds anything to do, nested graphs first. */
 export function runPasses(graph: Graph, observe?: PassObserver, options: OptimizeOptions = {}): Graph {
-  let current = withOptimisedBodies(graph, options);
-  // How many passes in a row have found nothing to do.
-  let idle = 0;
-  for (let step = 0; step < mostRounds * passes.length && idle < passes.length; step++) {
-    const pass = passes[step % passes.length];
+  let current = graph;
+  const run = (pass: Pass): void => {
     const done = new Map<string, number>();
     const before = current;
     current = pass.run(before, (what) => done.set(what, (done.get(what) ?? 0) + 1), options);
     if (current !== before) observe?.(pass, before, current, done);
+  };
+  run(nested);
+  // How many passes in a row have found nothing to do.
+  let idle = 0;
+  for (let step = 0; step < mostRounds * passes.length && idle < passes.length; step++) {
+    const pass = passes[step % passes.length];
+    const before = current;
+    run(pass);
     // No rule asks who uses a value, so that none matches only because something is gone.
     idle = current === before || pass === deadCode ? idle + 1 : 0;
   }
@@ -66,7 +74,7 @@ export function runPasses(graph: Graph, observe?: PassObserver, options: Optimiz
 const running: ReadonlySet<string> = new Set(["call", "switchCase", "scan", "whileLoop", "customCall"]);
 
 /** The graph with graphs in parameters optimised: bodies of loops, branches. */
-function withOptimisedBodies(graph: Graph, options: OptimizeOptions): Graph {
+function withOptimisedBodies(graph: Graph, tell?: Tell, options: OptimizeOptions = {}): Graph {
   const isWorse = ({ primitive, params }: GraphNode): boolean =>
     running.has(primitive.name) && nestedGraphs(params).some((inner) => optimize(inner, options) !== inner);
   const worse = new Set(graph.nodes.filter(isWorse));
@@ -74,6 +82,7 @@ function withOptimisedBodies(graph: Graph, options: OptimizeOptions): Graph {
   const rewriter = new Rewriter(graph);
   for (const node of graph.nodes) {
     const isPoor = worse.has(node);
+    if (isPoor) tell?.(node.primitive.name);
     rewriter.copy(
       node,
       isPoor ? mapNestedGraphs(node.params, (inner) => optimize(inner, options)) : node.params,

@@ -2,7 +2,7 @@
  * The rules of algebraic simplification, to be read as a table. What a rule claims of kernels is what IEEE 754 says of sums,
  * products and quotients, whose results are rounded once; no rule rests on how a kernel approximates a function.
  */
-import { type Aval, sameShape } from "../aval.ts";
+import { sameAval, sameShape } from "../aval.ts";
 import { bind } from "../bind.ts";
 import type { Draft } from "../graph/graph.ts";
 import { type Primitive, primitives } from "../primitive.ts";
@@ -51,7 +51,6 @@ const shapeOf = (site: Site): { shape: readonly number[] } => ({ shape: site.ava
 const twice = ({ primitive, inputs: [x] }: Site, scope: RuleScope) => scope.is(x, primitive.name);
 
 const isInOrder = (list: readonly number[]): boolean => list.every((n, i) => i === 0 || list[i - 1] < n);
-const sameAval = (a: Aval, b: Aval): boolean => a.dtype === b.dtype && sameShape(a.shape, b.shape);
 
 /** Whether a number times or over that one is exact: a power of two that float32 has, with its reciprocal. */
 const isPowerOfTwo = (x: number): boolean => {

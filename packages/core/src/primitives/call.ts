@@ -2,6 +2,7 @@
 import type { Aval } from "../aval.ts";
 import { runningPrimitive, type MultipleOp } from "../define/general.ts";
 import { type SavePolicy, pulledGraph, pushedGraph } from "../graph/differentiate.ts";
+import { requireInputs } from "../graph/check.ts";
 import { runGraph } from "../graph/evaluate.ts";
 import { type Graph } from "../graph/graph.ts";
 import { graphFlops } from "../graph/cost.ts";
@@ -22,7 +23,10 @@ export interface CallParams {
 export const call: MultipleOp<CallParams> = runningPrimitive<CallParams>("call", {
   args: ["inputs"],
   variadic: true,
-  shapes: (_, { graph }) => [...graph.outputAvals],
+  shapes: (avals, { graph }) => {
+    requireInputs("call", graph, avals);
+    return [...graph.outputAvals];
+  },
   evaluate: (inputs, { graph }) => runGraph(optimize(graph), inputs),
   jvp: (inputs, tangents, { graph, save }) => {
     const pushed = pushedGraph(

@@ -28,6 +28,7 @@ export class Batched extends Tracer {
   }
 
   override concrete(): Tensor {
+    if (!this.owner.open) refuseEscaped(this, "reading elements");
     fail(
       StagingError,
       `${this.owner.name}: the elements of a batched value ${this.aval} were asked for (by item, toArray, dataSync, ` +
