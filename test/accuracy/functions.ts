@@ -49,6 +49,9 @@ const nearZero =
     x.abs().lt("1e-25") ? x.plus(x.pow(order).times(factor)) : f(x);
 
 export const elementaryFunctions: Readonly<Record<string, Exact>> = {
+  sqrt: (x) => x.sqrt(),
+  rsqrt: (x) => one.div(x.sqrt()),
+  reciprocal: (x) => one.div(x),
   exp: (x) => x.exp(),
   expm1,
   log: (x) => x.ln(),
