@@ -87,6 +87,7 @@ class Worst {
 
   number(error: number, args: readonly number[]): void {
     this.samples++;
+    if (Number.isNaN(error)) throw new Error(`${this.name}(${args.join(", ")}): the truth is not known.`);
     if (error <= this.error) return;
     this.error = error;
     this.at = args;

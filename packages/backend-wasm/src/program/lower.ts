@@ -47,6 +47,7 @@ import { emitProduct } from "./product.ts";
 import { bytesPer, impossible, literal, loadScalar, registerType, storeScalar } from "./registers.ts";
 import { type Slot, inMemory, inRegisters, isTiny } from "./slot.ts";
 import { hasNegative, isTinyNode, paddedLayout, placesOf, tinyNode } from "./tiny.ts";
+import { withNumbers } from "./uniform.ts";
 
 /** Memory of a program while it runs, laid out when it is compiled. */
 export class Arena {
@@ -362,7 +363,7 @@ class GraphCode {
     inputs: readonly Slot[],
     targets: readonly (Expr | undefined)[],
   ) {
-    const plain = optimize(expanded(withoutCalls(given), shared.backend));
+    const plain = optimize(withNumbers(expanded(withoutCalls(given), shared.backend)));
     // Loops have elements; what has none is left to the host, node by node.
     const called = new Set(
       plain.nodes.flatMap(({ primitive, params }) =>
