@@ -41,13 +41,13 @@ import { emitArgExtremum, emitCumsum, emitGather, emitIndexCheck, emitScatterAdd
 import { Images, type Product, hasImageCode, imageNames } from "./images.ts";
 import { type LoopPlan, Loops, type Site, ordered } from "./loops.ts";
 import { type Layout, contiguous, isContiguous, layoutsOf } from "./layout.ts";
+import { withNumbers } from "./numbers.ts";
 import { emitPanels } from "./packing.ts";
 import { planOf } from "./product-plan.ts";
 import { emitProduct } from "./product.ts";
 import { bytesPer, impossible, literal, loadScalar, registerType, storeScalar } from "./registers.ts";
 import { type Slot, inMemory, inRegisters, isTiny } from "./slot.ts";
 import { hasNegative, isTinyNode, paddedLayout, placesOf, tinyNode } from "./tiny.ts";
-import { withNumbers } from "./uniform.ts";
 
 /** Memory of a program while it runs, laid out when it is compiled. */
 export class Arena {
