@@ -2,6 +2,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { arch, availableParallelism, cpus, platform } from "node:os";
 import { dirname } from "node:path";
+import { Worker } from "node:worker_threads";
 import { measureInBrowser, webglParts as partsOnWebGL } from "./browser/host.ts";
 import { fullFirstCalls, measureFirstCalls, quickFirstCalls } from "./first-calls/first-calls.ts";
 import {
@@ -13,21 +14,16 @@ import {
   type Measured,
 } from "./measure.ts";
 import { fullMemory, measureMemory, quickMemory } from "./memory.ts";
+import type { FromCompiled } from "./compiled.ts";
 import type { Options, PartName } from "./options.ts";
-import { wasmBackend } from "cotangent";
-import { compiledC, plainJavaScript } from "./participants/by-hand.ts";
 import { cotangent } from "./participants/cotangent.ts";
 import { jaxJs } from "./participants/jax-js.ts";
-import type { Participant } from "./participants/participant.ts";
 import { tfjs } from "./participants/tfjs.ts";
-import { measureRoofline } from "./roofline.ts";
-import "@tensorflow/tfjs-backend-wasm";
 import { machineLine, report } from "./report.ts";
 import {
   type Part,
   type Result,
   agreed,
-  compiledPart,
   firstCallPart,
   gradientPart,
   jittedOnWebGLPart,
@@ -128,37 +124,23 @@ async function jittedParts(only: readonly PartName[], quick: boolean, tell: Tell
   return [jittedPart(measured)];
 }
 
-/** (h) */
+/**
+ * (h), in a thread with a large stack: jax-js simplifies expressions by recursion as deep as a chain is long, and overflows
+ * Node's usual stack at some hundreds of operations. Everyone gets the same.
+ */
 async function compiledParts(only: readonly PartName[], quick: boolean, tell: Tell): Promise<Part[]> {
   if (!only.includes("h")) return [];
-  const onWasm = (dtype: "float32" | "float64", threads: 1 | 2): Participant =>
-    cotangent(dtype, {
-      backend: wasmBackend,
-      jitted: true,
-      threads,
-      as: `wasm, ${threads === 1 ? "1 thread" : "2 threads"}`,
+  const worker = new Worker(new URL("compiled.ts", import.meta.url), {
+    workerData: { quick },
+    resourceLimits: { stackSizeMb: 256 },
+  });
+  return new Promise((resolve, reject) => {
+    worker.on("message", (message: FromCompiled) => {
+      if (typeof message === "string") tell(message);
+      else resolve([message]);
     });
-  const participants = [
-    onWasm("float32", 1),
-    onWasm("float32", 2),
-    onWasm("float64", 1),
-    await jaxJs({ jitted: true }),
-    await tfjs("wasm"),
-    plainJavaScript(),
-    await compiledC(),
-  ];
-  // Of loops it writes the steps out, and needs half a millisecond for each: the shorter loop is enough.
-  const eagerJaxJs = await jaxJs();
-  const { compiled, shortLoop } = works(quick);
-  const measured = [];
-  for (const work of compiled) {
-    tell(`${work.title} ...`);
-    const all = work === shortLoop ? [...participants, eagerJaxJs] : participants;
-    // oxlint-disable-next-line no-await-in-loop -- one at a time
-    measured.push(await measure(work, all, quick ? quickPatience : fullPatience));
-  }
-  wasmBackend.pool.setThreads(1);
-  return [compiledPart(measured, await measureRoofline())];
+    worker.on("error", reject);
+  });
 }
 
 /** (e) */

@@ -20,7 +20,8 @@ function expm1(x: Decimal): Decimal {
   return x.plus(x.pow(2).div(2)).plus(x.pow(3).div(6)).plus(x.pow(4).div(24)).plus(x.pow(5).div(120));
 }
 const sinh = (x: Decimal): Decimal => expm1(x).plus(expm1(x).div(x.exp())).div(2);
-const tanh = (x: Decimal): Decimal => expm1(x.times(2)).div(expm1(x.times(2)).plus(2));
+const tanh = (x: Decimal): Decimal =>
+  x.gt(1) ? one.minus(two.div(x.times(2).exp().plus(1))) : expm1(x.times(2)).div(expm1(x.times(2)).plus(2));
 const asinh = (x: Decimal): Decimal => {
   const a = x.abs();
   const found = log1p(a.plus(a.pow(2).div(a.pow(2).plus(1).sqrt().plus(1))));
@@ -49,6 +50,9 @@ const nearZero =
     x.abs().lt("1e-25") ? x.plus(x.pow(order).times(factor)) : f(x);
 
 export const elementaryFunctions: Readonly<Record<string, Exact>> = {
+  sqrt: (x) => x.sqrt(),
+  rsqrt: (x) => one.div(x.sqrt()),
+  reciprocal: (x) => one.div(x),
   exp: (x) => x.exp(),
   expm1,
   log: (x) => x.ln(),

@@ -1,5 +1,5 @@
 /** `pnpm accuracy`: how many units in the last place the elementary functions of backend-wasm are off. */
-import { wasmBackend } from "cotangent";
+import { jsBackend, wasmBackend } from "cotangent";
 import Table from "cli-table3";
 import { Command } from "commander";
 import { elementaryFunctions } from "./functions.ts";
@@ -16,15 +16,16 @@ const options = new Command("accuracy")
   .opts<{ function: string[]; samples: number; stride: number; seed: number }>();
 
 const table = new Table({
-  head: ["function", "dtype", "arguments", "largest error, ulp", "at", "special values"],
+  head: ["function", "on", "dtype", "arguments", "largest error, ulp", "at", "special values"],
   style: { head: [], border: [] },
 });
 let isWrong = false;
-function add({ name, dtype, samples, error, at, wrong }: Accuracy): void {
+function add({ name, dtype, samples, error, at, wrong }: Accuracy, by = "backend-wasm"): void {
   const bound = dtype === "float32" ? 2 : 4;
   isWrong ||= wrong.length > 0 || error > bound;
-  table.push([name, dtype, samples, error.toFixed(3), at.join(", "), wrong.join("\n") || "right"]);
-  process.stderr.write(`${name} in ${dtype}: ${error.toFixed(3)}\n`);
+  table.push([name, by, dtype, samples, error.toFixed(3), at.join(", "), wrong.join("\n") || "right"]);
+  const seconds = (performance.now() / 1000).toFixed(0);
+  process.stderr.write(`${name} in ${dtype} on ${by}: ${error.toFixed(3)} ulp (${seconds} s)\n`);
 }
 for (const name of options.function) {
   const isUnary = elementaryFunctions[name].length === 1;
@@ -34,6 +35,8 @@ for (const name of options.function) {
       : sampled(wasmBackend, name, "float32", options.samples, options.seed),
   );
   add(sampled(wasmBackend, name, "float64", options.samples, options.seed));
+  // What float32 was held against is held against arbitrary precision itself.
+  if (isUnary) add(sampled(jsBackend, name, "float64", options.samples, options.seed), "backend-js");
 }
 console.log(table.toString());
 process.exitCode = isWrong ? 1 : 0;

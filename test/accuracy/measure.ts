@@ -4,11 +4,12 @@ import {
   type FloatDType,
   type Tensor,
   type Value,
+  avalOf,
   bind,
+  fromHost,
   jit,
   jsBackend,
   primitives,
-  tensor,
   tidy,
   withBackend,
 } from "cotangent";
@@ -28,16 +29,22 @@ export interface Accuracy {
 
 type Column = Float32Array | Float64Array;
 
-/** A primitive on columns of arguments, as a jitted program. */
+/** A primitive on columns of arguments, as a jitted program; what it gives is there until the enclosing `tidy` ends. */
 function program(backend: Backend, name: string): (columns: readonly Column[]) => Column {
   const primitive = primitives().get(name);
   if (primitive === undefined) throw new Error(`There is no primitive ${name}.`);
   const f = jit((...args: Value[]) => bind(primitive, args, {}));
   return (columns) =>
-    withBackend(backend, () =>
-      tidy(() => (f(...columns.map((column) => tensor(column))) as Tensor).dataSync() as Column),
-    );
+    withBackend(backend, () => {
+      const args = columns.map((column) =>
+        fromHost(column, avalOf([column.length], dtypeOfArray(column)), backend),
+      );
+      return (f(...args) as Tensor).buffer as Column;
+    });
 }
+
+const dtypeOfArray = (column: Column): FloatDType =>
+  column instanceof Float32Array ? "float32" : "float64";
 
 const view = new DataView(new ArrayBuffer(8));
 
@@ -80,6 +87,7 @@ class Worst {
 
   number(error: number, args: readonly number[]): void {
     this.samples++;
+    if (Number.isNaN(error)) throw new Error(`${this.name}(${args.join(", ")}): the truth is not known.`);
     if (error <= this.error) return;
     this.error = error;
     this.at = args;
@@ -98,19 +106,27 @@ class Worst {
 export function everySingle(backend: Backend, name: string, stride: number, offset = 0): Accuracy {
   const worst = new Worst(name, "float32");
   const [onBackend, onReference] = [program(backend, name), program(jsBackend, name)];
-  const chunk = 2 ** 18;
+  // As many as stay in a core's cache.
+  const chunk = 2 ** 15;
+  const [bits, rounded] = [new Int32Array(chunk), new Float32Array(chunk)];
+  const [args, roundedBits] = [new Float32Array(bits.buffer), new Int32Array(rounded.buffer)];
+  const found = new Float32Array(chunk);
+  const foundBits = new Int32Array(found.buffer);
+  const [wide, wanted] = [new Float64Array(chunk), new Float64Array(chunk)];
   for (let start = offset; start < 2 ** 32; start += stride * chunk) {
+    for (let i = 0; i < chunk; i++) bits[i] = start + i * stride;
+    wide.set(args);
+    tidy(() => {
+      found.set(onBackend([args]));
+      wanted.set(onReference([wide]));
+    });
+    rounded.set(wanted);
     const count = Math.min(chunk, Math.ceil((2 ** 32 - start) / stride));
-    const bits = new Int32Array(count);
-    for (let i = 0; i < count; i++) bits[i] = start + i * stride;
-    const args = new Float32Array(bits.buffer);
-    const found = onBackend([args]);
-    const wanted = onReference([new Float64Array(args)]);
     for (let i = 0; i < count; i++) {
-      const rounded = Math.fround(wanted[i]);
-      if (Object.is(found[i], rounded)) worst.right();
-      else if (!Number.isFinite(found[i]) || !Number.isFinite(rounded) || found[i] === rounded)
-        worst.special(found[i], rounded, [args[i]]);
+      if (foundBits[i] === roundedBits[i] || (Number.isNaN(found[i]) && Number.isNaN(rounded[i])))
+        worst.right();
+      else if (!Number.isFinite(found[i]) || !Number.isFinite(rounded[i]) || found[i] === rounded[i])
+        worst.special(found[i], rounded[i], [args[i]]);
       else worst.number(Math.abs(found[i] - wanted[i]) / unitInTheLastPlace(wanted[i], "float32"), [args[i]]);
     }
   }
@@ -211,8 +227,10 @@ export function sampled(
   const exact = elementaryFunctions[name];
   const columns = columnsFor(exact.length, samples, seed, dtype);
   const worst = new Worst(name, dtype);
-  const found = program(backend, name)(columns);
-  const reference = program(jsBackend, name)(columns.map((column) => Float64Array.from(column)));
+  const [found, reference] = tidy(() => [
+    program(backend, name)(columns).slice(),
+    program(jsBackend, name)(columns.map((column) => Float64Array.from(column))).slice(),
+  ]);
   for (let i = 0; i < found.length; i++) {
     const args = columns.map((column) => column[i]);
     const wanted = dtype === "float32" ? Math.fround(reference[i]) : reference[i];

@@ -19,15 +19,24 @@ export interface Counted {
   readonly run: () => { readonly all: number; readonly own: number };
 }
 
+export interface CountedOptions {
+  /** Whether the kernel never ends on a worker. */
+  readonly getsStuck?: boolean;
+  /** See `Pool`. */
+  readonly patience?: number;
+}
+
 /** A pool of its own on two threads, and a kernel that counts its units in memory, from either. */
-export function counted(): Counted {
+export function counted({ getsStuck = false, patience }: CountedOptions = {}): Counted {
   const { heap } = wasmBackend;
-  const pool = new Pool(heap);
+  const pool = new Pool(heap, patience);
   pool.setThreads(2);
   const counter = heap.allocate(8);
   const module = new ModuleBuilder();
-  const f = module.function("count", ["i32", "i32", "i32"]);
-  const [at, begin, end] = f.args;
+  const f = module.function("count", ["i32", "i32", "i32", "i32"]);
+  const [at, begin, end, scratch] = f.args;
+  // Only a worker gets memory of its own here.
+  if (getsStuck) f.if(scratch.get, () => f.loop((again) => f.branch(again)));
   f.drop(atomics.add(at.get, i32.sub(end.get, begin.get)));
   module.export(f, kernelName(0));
   const compiled = new WebAssembly.Module(module.encode({ initial: 1, maximum: 65_536, shared: true }));
@@ -37,7 +46,7 @@ export function counted(): Counted {
     module: compiled,
     run: (_, args, first, last) => {
       own += last - first;
-      (exports[kernelName(0)] as (...words: number[]) => void)(...args, first, last);
+      (exports[kernelName(0)] as (...words: number[]) => void)(...args, first, last, 0);
       // Time for the other thread to take its share.
       for (const start = performance.now(); performance.now() < start + 2;);
     },

@@ -284,6 +284,21 @@ describe("threads", () => {
     warnings.mockRestore();
   });
 
+  test("one that does not come back is done without, with a warning, and nothing is missing", async () => {
+    const warnings = vi.spyOn(console, "warn").mockImplementation(() => undefined);
+    const { pool, run } = counted({ getsStuck: true, patience: 50 });
+    let total = 0;
+    await until(() => {
+      expect(run().all).toBe((total += 1000));
+      return pool.threads === 1;
+    });
+    expect(String(warnings.mock.calls[0][0])).toMatch(
+      /a worker did not come back with its part of a kernel; kernels run on one thread/,
+    );
+    expect(run().all).toBe(total + 1000);
+    warnings.mockRestore();
+  });
+
   test("a number of threads that there cannot be is refused", () => {
     expect(() => setThreads(0)).toThrow(/setThreads: 0 threads asked for; give a whole number from 1 to 64/);
     expect(() => setThreads(1.5)).toThrow(/1.5 threads/);

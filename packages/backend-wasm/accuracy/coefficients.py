@@ -96,7 +96,7 @@ jobs = {
     "log": lambda: (fit("logDouble", q, lambda z: z, 0, zs, 7), fit("logSingle", q, lambda z: z, 0, zs, 3, True)),
     "sin": lambda: (fit("sinDouble", sn, wsn, 0, zt, 6), fit("sinSingle", sn, wsn, 0, zt, 3, True)),
     "cos": lambda: (fit("cosDouble", cs, wcs, 0, zt, 6), fit("cosSingle", cs, wcs, 0, zt, 3, True)),
-    "tanh": lambda: fit("tanhSingle", th, wth, 0, "0.3026", 5, True),
+    "tanh": lambda: fit("tanhSingle", th, wth, 0, "0.3907", 5, True),
     "asin": lambda: fit("asinDouble", az, waz, 0, "0.25", 12),
     "atan": lambda: fit("atanDouble", tz, wtz, 0, z8, 11),
 }

@@ -23,7 +23,7 @@ import { Heap } from "./heap.ts";
 import { mathematics } from "./math/index.ts";
 import { compile, smallBytes } from "./program/program.ts";
 import { hasCode } from "./program/lower.ts";
-import { hasRelaxedSimd } from "./program/product-plan.ts";
+import { hasRelaxedSimd } from "./emit/index.ts";
 import { Pool } from "./threads/pool.ts";
 import type { ScalarKernel } from "./program/program.ts";
 

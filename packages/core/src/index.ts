@@ -10,7 +10,7 @@ export * from "./define/elementwise.ts";
 export * from "./define/general.ts";
 export * from "./dtype.ts";
 export * from "./errors.ts";
-export { collector, type Lease, promote, scopeDepth, tidy } from "./memory.ts";
+export { collector, type Lease, outsideScopes, promote, scopeDepth, tidy } from "./memory.ts";
 export type { Operand } from "./operand.ts";
 export * from "./primitive.ts";
 export { type Profile, profile } from "./profile.ts";

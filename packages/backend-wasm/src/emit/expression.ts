@@ -390,6 +390,8 @@ export const i32x4 = {
   trunc_sat_f32x4_u: v1(249),
   trunc_sat_f64x2_s_zero: v1(252),
   trunc_sat_f64x2_u_zero: v1(253),
+  /** As v128.bitselect for masks whose lanes are ones or zeros, in one instruction where that takes three (relaxed SIMD). */
+  relaxed_laneselect: v3(0x10b),
 };
 
 export const i64x2 = {

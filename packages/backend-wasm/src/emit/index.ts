@@ -1,2 +1,3 @@
 export * from "./expression.ts";
 export { type FunctionRef, type Label, FunctionBuilder, Local, ModuleBuilder, callOf } from "./module.ts";
+export { hasRelaxedSimd, selectLanes } from "./relaxed.ts";

@@ -10,6 +10,7 @@ import {
   i32,
   i32x4,
   i64x2,
+  selectLanes,
   v128,
 } from "../emit/index.ts";
 
@@ -185,7 +186,7 @@ export class Vector {
 
   /** Of a mask: `then` where it has ones, `otherwise` elsewhere. */
   select(then: Operand, otherwise: Operand): Vector {
-    return this.make(v128.bitselect(this.with(then), this.with(otherwise), this.expr));
+    return this.make(selectLanes(this.with(then), this.with(otherwise), this.expr));
   }
   /** Of a mask: whether any lane has ones. */
   any(): Expr {

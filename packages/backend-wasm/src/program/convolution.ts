@@ -106,6 +106,40 @@ function phasesOf(
   });
 }
 
+/** How many products there may be along an axis, for its two ends and what lies between. */
+const mostSegments = 3;
+
+/**
+ * A phase in pieces, of which those at the ends leave out the taps that meet no cotangent there: a filter as wide as half the
+ * image would else be multiplied by as many zeros around the cotangents. In one piece where that saves less than a tenth.
+ */
+function segmentsOf(phase: PhaseOfAxis, cotangents: number, stride: number): PhaseOfAxis[] {
+  const { start, count, first, taps, tapStep, cotangent, cotangentStep } = phase;
+  const piece = (begin: number, end: number): PhaseOfAxis => {
+    const skipped = Math.max(0, Math.floor((cotangent + begin - cotangents) / cotangentStep) + 1);
+    const last = Math.min(taps, Math.floor((cotangent + end - 1) / cotangentStep) + 1);
+    return {
+      start: start + begin * stride,
+      count: end - begin,
+      first: first + skipped * tapStep,
+      taps: Math.max(0, last - skipped),
+      tapStep,
+      cotangent: cotangent + begin - skipped * cotangentStep,
+      cotangentStep,
+    };
+  };
+  const costOf = (pieces: readonly PhaseOfAxis[]): number =>
+    pieces.reduce((sum, each) => sum + each.count * each.taps, 0);
+  let best = [phase];
+  // At the ends at most as many rows as the filter reaches over them.
+  const reach = Math.min(taps * cotangentStep, Math.floor((count - 1) / (mostSegments - 1)));
+  for (let width = 1; width <= reach; width++) {
+    const pieces = [piece(0, width), piece(width, count - width), piece(count - width, count)];
+    if (costOf(pieces) < costOf(best)) best = pieces;
+  }
+  return costOf(best) < 0.9 * costOf([phase]) ? best : [phase];
+}
+
 /** `conv2dInputTranspose`: products for the rows and columns of the image that the same part of the filters reaches. */
 export interface InputTranspose {
   /** How many zeros the cotangent needs [before, after] its rows and columns. */
@@ -122,10 +156,13 @@ export function inputTranspose(
   [oh, ow]: readonly number[],
   { strides, padding, dilation }: WindowParams,
 ): InputTranspose {
+  const isDense = strides.every((stride) => stride === 1);
   const axes = [
     phasesOf(image[1], kh, strides[0], padding[0][0], dilation[0]),
     phasesOf(image[2], kw, strides[1], padding[1][0], dilation[1]),
-  ];
+  ].map((phases, axis) =>
+    isDense ? phases.flatMap((phase) => segmentsOf(phase, [oh, ow][axis], strides[axis])) : phases,
+  );
   const needed = axes.map((phases, axis): [number, number] => {
     const used = phases.filter(({ taps }) => taps > 0);
     const low = used.map(({ cotangent, cotangentStep, taps }) => cotangent - (taps - 1) * cotangentStep);

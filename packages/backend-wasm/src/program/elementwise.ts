@@ -11,6 +11,7 @@ import {
   f64x2,
   i32,
   i32x4,
+  selectLanes,
   v128,
 } from "../emit/index.ts";
 import type { Known } from "../math/vector.ts";
@@ -60,7 +61,7 @@ type Code = (args: readonly Expr[], site: Site) => Expr;
 
 /** `then` where the mask has ones, `otherwise` elsewhere; the mask is as wide as the values. */
 export function selected(mask: Expr, then: Expr, otherwise: Expr, dtype: DType, lanes: Lanes): Expr {
-  if (lanes > 1) return v128.bitselect(then, otherwise, mask);
+  if (lanes > 1) return selectLanes(then, otherwise, mask);
   const scalar = dtype === "float64" ? f64 : dtype === "float32" ? f32 : i32;
   return scalar.select(then, otherwise, mask);
 }
@@ -152,7 +153,8 @@ const short: Readonly<Record<string, Code>> = {
     const [x, y] = [keep(a), keep(b)];
     const product = keep(ops.mul(x, y));
     const isZero = or(ops.eq(x, constant(0)), ops.eq(y, constant(0)), lanes);
-    return selected(and(isZero, ops.ne(product, product), lanes), constant(0), product, dtype, lanes);
+    const isWrong = and(isZero, ops.ne(product, product), lanes);
+    return lanes > 1 ? v128.andnot(product, isWrong) : selected(isWrong, constant(0), product, dtype, lanes);
   }),
   clamp: float((ops, [x], { params }, constant) => {
     const { low, high } = params as { readonly low: number; readonly high: number };

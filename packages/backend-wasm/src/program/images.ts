@@ -174,10 +174,17 @@ export class Images {
     const around = avalOf(shape, output.dtype);
     const isPadded = around.size !== output.size;
     const place = isPadded ? this.reserve(around.bytes) : target;
-    this.fill(place, around, 0);
     const [, oh, ow] = x.aval.shape;
     const windows = windowsOf(contiguous(shape), [oh, ow], window, params);
     const from = patchesApart(x.layout, window);
+    // Each element lies under one window at most: nothing is added up.
+    const isApart = [0, 1].every((i) => (window[i] - 1) * params.dilation[i] < params.strides[i]);
+    if (!isApart || x.aval.size < around.size) this.fill(place, around, 0);
+    if (isApart) {
+      this.lower.write(inMemory(avalOf(from.shape, output.dtype), this.lower.address(x), from), place, windows);
+      this.cut(around, place, output, params, target);
+      return;
+    }
     const positions = avalOf([n, oh, ow, c], output.dtype);
     const builder = new GraphBuilder([positions, positions]);
     const graph = builder.build(builder.node(primitiveOf("add"), builder.inputs, {}, [positions], null));
@@ -190,10 +197,14 @@ export class Images {
         this.lower.cluster(spec, [place, source], [place]);
       }
     }
-    if (isPadded) {
-      const inner = paddedLayout(output.shape, shape, [0, rows[0], columns[0], 0], [0, 0, 0, 0]);
-      this.lower.write(inMemory(output, place, inner), target);
-    }
+    this.cut(around, place, output, params, target);
+  }
+
+  /** The image without what is around it. */
+  private cut(around: Aval, place: Expr, output: Aval, { padding }: PoolParams, target: Expr): void {
+    if (around.size === output.size) return;
+    const low = [0, padding[0][0], padding[1][0], 0];
+    this.lower.write(inMemory(output, place, paddedLayout(output.shape, around.shape, low, [0, 0, 0, 0])), target);
   }
 
   /** A reduction over the places of the window. */

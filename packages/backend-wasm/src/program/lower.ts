@@ -41,6 +41,7 @@ import { emitArgExtremum, emitCumsum, emitGather, emitIndexCheck, emitScatterAdd
 import { Images, type Product, hasImageCode, imageNames } from "./images.ts";
 import { type LoopPlan, Loops, type Site, ordered } from "./loops.ts";
 import { type Layout, contiguous, isContiguous, layoutsOf } from "./layout.ts";
+import { withNumbers } from "./numbers.ts";
 import { emitPanels } from "./packing.ts";
 import { planOf } from "./product-plan.ts";
 import { emitProduct } from "./product.ts";
@@ -362,7 +363,7 @@ class GraphCode {
     inputs: readonly Slot[],
     targets: readonly (Expr | undefined)[],
   ) {
-    const plain = optimize(expanded(withoutCalls(given), shared.backend));
+    const plain = optimize(withNumbers(expanded(withoutCalls(given), shared.backend)));
     // Loops have elements; what has none is left to the host, node by node.
     const called = new Set(
       plain.nodes.flatMap(({ primitive, params }) =>

@@ -8,14 +8,6 @@ export const [A, B, C] = [0, 1, 2] as const;
 /** A, B, C, or from the fourth on what an epilogue reads and writes. */
 export type Operand = number;
 
-/** A module with the one instruction that multiplies and adds at once where the machine has that (relaxed SIMD). */
-const withMultiplyAdd = new Uint8Array([
-  0, 97, 115, 109, 1, 0, 0, 0, 1, 8, 1, 96, 3, 123, 123, 123, 1, 123, 3, 2, 1, 0, 10, 13, 1, 11, 0, 32, 0, 32,
-  1, 32, 2, 253, 133, 2, 11,
-]);
-/** Whether this engine has relaxed SIMD. */
-export const hasRelaxedSimd = WebAssembly.validate(withMultiplyAdd);
-
 /** From so many multiplications on, a product can be run in parts; and into about how many. */
 export const manyProducts = 262_144;
 export const parts = 24;

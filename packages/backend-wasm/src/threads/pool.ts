@@ -44,8 +44,11 @@ const wordCount = 128;
 /** Chunks per thread: enough that a thread that is held up does not hold up the others. */
 const chunksPerThread = 4;
 
-/** After so long without a chunk coming back, a worker is taken to be gone. */
-const patience = 2000;
+/** A worker is taken to be gone when it takes so many times as long for a chunk as this thread does, and `patience`. */
+const patienceOfChunks = 8;
+
+/** A chunk that there is not. */
+const noChunk = 0xffff;
 
 /** Memory that each thread has for itself while it runs a kernel. */
 export const scratchBytes = 262_144;
@@ -67,8 +70,12 @@ export class Pool {
   private readonly collected = new FinalizationRegistry<number>((program) => this.release(program));
   private jobs = 0;
 
-  constructor(heap: Heap) {
+  private readonly patience: number;
+
+  /** Workers have at least so many milliseconds to come back with what they have begun. */
+  constructor(heap: Heap, patience = 2000) {
     this.heap = heap;
+    this.patience = patience;
     this.base = heap.allocate(4 * wordCount) / 4;
     heap.whole("int32").fill(0, this.base, this.base + wordCount);
     this.scratchAddress = heap.allocate(scratchBytes);
@@ -164,16 +171,19 @@ export class Pool {
     const words = this.heap.whole("int32") as Int32Array<SharedArrayBuffer>;
     const size = Math.ceil(units / (threads * chunksPerThread));
     const chunks = Math.ceil(units / size);
+    // Nothing can be claimed while the words of the last job are written over: neither of it, nor of this one.
+    this.jobs = (this.jobs + 1) & 0xffff;
+    Atomics.store(words, base + claims, (this.jobs << 16) | noChunk);
     words.set(
       [this.programOf(kernels), kernel, units, size, chunks, args.length, ...args],
       base + description,
     );
     Atomics.store(words, base + done, 0);
-    this.jobs = (this.jobs + 1) & 0xffff;
     Atomics.store(words, base + claims, this.jobs << 16);
     Atomics.add(words, base + wake, 1);
     Atomics.notify(words, base + wake);
     const own: number[] = [];
+    const start = performance.now();
     for (;;) {
       const chunk = Atomics.add(words, base + claims, 1) & 0xffff;
       if (chunk >= chunks) break;
@@ -181,19 +191,20 @@ export class Pool {
       kernels.run(kernel, args, chunk * size, Math.min(units, (chunk + 1) * size));
       Atomics.add(words, base + done, 1);
     }
-    if (this.isDone(words, chunks)) return;
+    const now = performance.now();
+    const perChunk = (now - start) / Math.max(1, own.length);
+    if (this.isDone(words, chunks, now + Math.max(this.patience, patienceOfChunks * perChunk))) return;
     // What a worker has claimed and not brought back is done again here; a chunk gives the same, however often it runs.
     for (let chunk = 0; chunk < chunks; chunk++)
       if (!own.includes(chunk)) kernels.run(kernel, args, chunk * size, Math.min(units, (chunk + 1) * size));
     for (const worker of this.workers) worker.terminate();
     this.workers = [];
     this.count();
-    warn(`a worker did not come back within ${patience / 1000} s; kernels run on one thread`);
+    warn("a worker did not come back with its part of a kernel; kernels run on one thread");
   }
 
-  private isDone(words: Int32Array<SharedArrayBuffer>, chunks: number): boolean {
+  private isDone(words: Int32Array<SharedArrayBuffer>, chunks: number, deadline: number): boolean {
     const isReady = (): boolean => Atomics.load(words, this.base + done) >= chunks;
-    const deadline = performance.now() + patience;
     for (let turn = 1; !isReady(); turn++)
       if (turn % 1024 === 0 && performance.now() > deadline) return isReady();
     return true;
