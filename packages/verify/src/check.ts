@@ -19,6 +19,8 @@ export interface CheckOptions {
   readonly timeLimit?: number;
   /** Whether to judge none of the samples is no failure: where these are a few of many. */
   readonly mayMiss?: boolean;
+  /** Whether a failing sample is made as simple as can be; by default it is. Where only failing counts, it need not. */
+  readonly shrink?: boolean;
 }
 
 export interface Report {
@@ -125,8 +127,10 @@ export function check(
   law: Law,
   setting: Setting,
   subject: (draw: RecordedDraw) => Subject,
-  { samples = defaultSamples, seed = defaultSeed(), path, timeLimit, mayMiss = false }: CheckOptions,
+  options: CheckOptions,
 ): Report {
+  const { samples = defaultSamples, seed = defaultSeed(), path, timeLimit } = options;
+  const { mayMiss = false, shrink = true } = options;
   const tally = newTally();
   const everySample = property(gen(), (generate) => {
     const draw = new RecordedDraw(generate);
@@ -143,6 +147,7 @@ export function check(
   const details = checkProperty(everySample, {
     numRuns: samples,
     seed,
+    endOnFailure: !shrink,
     ...(path !== undefined && { path }),
     ...(timeLimit !== undefined && { interruptAfterTimeLimit: timeLimit }),
   });
