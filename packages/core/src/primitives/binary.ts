@@ -110,7 +110,8 @@ export const mod: BinaryOp = binary("mod", {
 export const xlogy: BinaryOp = binary("xlogy", {
   partials: {
     x: (_, y) => y.log(),
-    y: (x, y) => where(x.eq(0), 0, x.div(y)),
+    // 0 at x = 0 not by a condition on x, so that its own derivative in x there is 1 / y.
+    y: (x, y) => where(y.eq(0), strongMul(x, y.reciprocal()), x.div(y)),
   },
   saves: { x: ["y"], y: ["x", "y"] },
   domain: { x: real(), y: positive() },
