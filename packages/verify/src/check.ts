@@ -3,10 +3,10 @@ import { type Primitive, primitives, tidy } from "@cotangent/core";
 import { check as checkProperty, gen, property } from "fast-check";
 import { RecordedDraw, drawCall } from "./draw.ts";
 import { kinkFailure } from "./kinks.ts";
-import { type Law, differences } from "./laws.ts";
+import type { Law } from "./laws.ts";
 import { type Finding, fails } from "./outcome.ts";
 import { drawProgram } from "./programs.ts";
-import { type Setting, type Subject, cutOf, isSurrogate, subjectOf } from "./subject.ts";
+import { type Setting, type Subject, cutOf, subjectOf } from "./subject.ts";
 
 export interface CheckOptions {
   /** Samples per law. */
@@ -189,12 +189,6 @@ export function checkLaw(
   setting: Setting,
   options: CheckOptions = {},
 ): Report {
-  if (law === differences && isSurrogate(primitive)) {
-    const { samples = defaultSamples, seed = defaultSeed() } = options;
-    const classed = { "not the derivative of its values, on purpose": samples };
-    const tally = { ...newTally(), classed };
-    return reportOf(primitive.name, law.name, setting, tally, seed, undefined);
-  }
   const report = check(
     primitive.name,
     law,
