@@ -57,7 +57,14 @@ try {
   }
 
   const judged = await run(join("node_modules", ".bin", "cotangent-verify"), [
-    ...["--primitive", "sin", "--backend", "js,wasm", "--samples", "5", "--seed", "1"],
+    "--primitive",
+    "sin",
+    "--backend",
+    "js,wasm",
+    "--samples",
+    "5",
+    "--seed",
+    "1",
   ]);
   if (!/\b0 failures, 0 checks left out\b/.test(judged)) throw new Error(`cotangent-verify said:\n${judged}`);
   step("cotangent-verify judges a primitive on the installed backends");

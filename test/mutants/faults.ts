@@ -22,6 +22,7 @@ export interface Mutant {
   readonly name: string;
   readonly primitive: Primitive;
   readonly of: string;
+  readonly original: Primitive;
   /** The kind of fault, by which they are counted. */
   readonly fault: string;
   /** In which it is judged. */
@@ -97,6 +98,7 @@ function plant(
   return {
     name: `${original.name}: ${where === "" ? fault : `${where}, ${fault}`}`,
     of: original.name,
+    original,
     fault,
     primitive,
     dtype: fault === "dtype lost" ? "float32" : "float64",

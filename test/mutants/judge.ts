@@ -57,7 +57,7 @@ export function caughtBy({ primitive, dtype }: Mutant, { samples, seed, all }: E
   for (const law of inOrder) {
     let report: Report;
     if (law === kinks) report = checkKinks(primitive, setting);
-    else report = checkLaw(primitive, law, setting, { samples, seed, mayMiss: true });
+    else report = checkLaw(primitive, law, setting, { samples, seed, mayMiss: true, shrink: false });
     if (report.failure !== undefined) {
       caught.push(report.law);
       if (!all) break;

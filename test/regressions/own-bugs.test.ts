@@ -30,6 +30,16 @@ test("pow: the mixed second derivative at y = 0 is 1 / x in all compositions", (
   }
 });
 
+test("xlogy: the mixed second derivative at x = 0 is 1 / y in all compositions", () => {
+  const f = (p: Value): Value => p.at(0).xlogy(p.at(1));
+  for (const composition of compositions) {
+    const row = (v: number[]): unknown => hvp(f, tensor([0, 2]), tensor(v), composition).toArray();
+    expect(row([1, 0])).toEqual([0, 0.5]);
+    // -x / y² is a zero of some sign.
+    expect(row([0, 1])).toEqual([0.5, expect.closeTo(0, 300)]);
+  }
+});
+
 test("tanh and sigmoid: second derivatives in the tails do not underflow in reverse mode", () => {
   // -2 tanh sech² and s (1 - s) (1 - 2 s), with mpmath at 4000 bits.
   const cases = [

@@ -57,6 +57,8 @@ export interface Facts<P> {
   /** Valid calls to test with, where the primitive is smooth. */
   readonly sample: (draw: Draw) => Sample;
   readonly kinks?: readonly Kink[];
+  /** The function whose derivative it has in place of that of its own values, on purpose. */
+  readonly surrogateFor?: (inputs: readonly Value[], params: P) => Value;
   /** The primitive in terms of others, for backends without a kernel for it. */
   readonly decompose?: (inputs: readonly Value[], params: P) => Value;
 }
@@ -141,6 +143,7 @@ export interface Primitive {
   readonly cost: (inputs: readonly Aval[], output: Aval, params: Params) => number;
   readonly sample: (draw: Draw) => Sample;
   readonly kinks: readonly Kink[];
+  readonly surrogateFor: ((inputs: readonly Value[], params: Params) => Value) | undefined;
   readonly decompose: ((inputs: readonly Value[], params: Params) => Value) | undefined;
   readonly batch: BatchRule<Params> | undefined;
 }
@@ -188,6 +191,7 @@ export function register<P>(statement: Statement<P>): Primitive {
     cost: statement.cost,
     sample: statement.sample,
     kinks: statement.kinks ?? [],
+    surrogateFor: statement.surrogateFor,
     decompose: statement.decompose,
     batch: statement.batch,
   } as unknown as Primitive;

@@ -112,6 +112,8 @@ export interface Call {
   readonly primitive: Primitive;
   /** For a floating dtype, where they depend on it. */
   readonly params: Sample["params"];
+  /** The floating dtype that it was drawn for. */
+  readonly dtype: FloatDType;
   readonly inputs: readonly HostInput[];
   /** How far every float input may be moved in a direction of size 1. */
   readonly room: number;
@@ -123,6 +125,7 @@ export function drawCall(draw: RecordedDraw, primitive: Primitive, dtype: FloatD
   return {
     primitive,
     params,
+    dtype,
     room: Math.min(0.025, ...inputs.map(roomOf)),
     inputs: inputs.map((input) => ({
       shape: input.shape,
@@ -140,8 +143,8 @@ export function showTensor({ shape, dtype, data }: HostInput, floats = false): s
 }
 
 /** The call as TypeScript that a person can paste. */
-export function showCall({ primitive, params, inputs }: Call): string {
+export function showCall({ primitive, params, dtype, inputs }: Call): string {
   const list = inputs.map((input) => `  ${showTensor(input, true)}`).join(",\n");
   const bind = primitive.rules.form === "multiple" ? "bindMultiple" : "bind";
-  return `${bind}(primitives().get("${primitive.name}")!, [\n${list},\n], ${JSON.stringify(paramsOf({ params }, "float64"))})`;
+  return `${bind}(primitives().get("${primitive.name}")!, [\n${list},\n], ${JSON.stringify(paramsOf({ params }, dtype))})`;
 }

@@ -13,7 +13,6 @@ import {
   fromHost,
   avalOf,
   hostArray,
-  paramsOf,
   primitives,
   sameShape,
   sizeOf,
@@ -36,7 +35,7 @@ import {
   unused,
   valueOf,
 } from "./program.ts";
-import { type Subject, cutOf, isSurrogate, upload } from "./subject.ts";
+import { type Subject, cutOf, upload } from "./subject.ts";
 
 /** A variable at the program's point, and the most that any element of it moves when every input moves by at most 1. */
 interface Node {
@@ -75,7 +74,9 @@ export interface ProgramOptions {
 function usable(): Primitive[] {
   return [...primitives().values()].filter(
     (primitive) =>
-      cutOf(primitive) === undefined && primitive.rules.form !== "multiple" && !isSurrogate(primitive),
+      cutOf(primitive) === undefined &&
+      primitive.rules.form !== "multiple" &&
+      primitive.surrogateFor === undefined,
   );
 }
 
@@ -162,12 +163,10 @@ function drawStep(draw: RecordedDraw, scope: Scope): Step | undefined {
     default: {
       const primitive = draw.choose(usable());
       const { inputs, params } = primitive.sample(draw);
-      return {
-        kind: "primitive",
-        primitive,
-        params: paramsOf({ params }, "float64"),
-        inputs: inputs.map((input) => drawSource(draw, input, scope)),
-      };
+      const sources = inputs.map((input) => drawSource(draw, input, scope));
+      // A program is run in every dtype, so none of its steps may name one.
+      if (typeof params === "function") return undefined;
+      return { kind: "primitive", primitive, params, inputs: sources };
     }
   }
 }

@@ -9,6 +9,7 @@ import {
   bindMultiple,
   fromHost,
   hostArray,
+  type Params,
   isFloating,
   paramsOf,
   profile,
@@ -31,6 +32,12 @@ export interface Subject {
   readonly constants: readonly HostInput[];
   /** What is worth counting in it: shapes of its arguments, kinds of a program's steps. */
   readonly features?: readonly string[];
+  /** The function whose derivative it has in place of that of its own values, on purpose. */
+  surrogateFor?(inputs: readonly Value[], constants: readonly Value[]): Value[];
+  /** Whether its results are the same on every backend to the last bit, as those of random bits are. */
+  readonly exact?: boolean;
+  /** Whether the elements of each input may change places, and it is still smooth there. */
+  readonly permutes?: boolean;
   /** What the subject says of its own derivatives, where there are none on purpose. */
   readonly cut?: Cut;
   /**
@@ -58,13 +65,6 @@ export function cutOf({ rules }: Primitive): Cut | undefined {
   return Object.values(rules.vjp).every((rule) => typeof rule !== "function") ? "refused" : undefined;
 }
 
-/** Primitives whose derivative is not that of their values, on purpose. */
-const surrogates: ReadonlySet<string> = new Set(["stopGradient", "straightThrough"]);
-
-export function isSurrogate({ name }: Primitive): boolean {
-  return surrogates.has(name);
-}
-
 /** Whether an input has a derivative, so that a subject may differentiate with respect to it. */
 function isDifferentiated({ primitive: { rules, args, variadic }, inputs }: Call, i: number): boolean {
   if (!isFloating(inputs[i].dtype)) return false;
@@ -79,21 +79,35 @@ export function subjectOf(call: Call): Subject {
   const isInput = call.inputs.map((input, i) =>
     cut === undefined ? isDifferentiated(call, i) : isFloating(input.dtype),
   );
+  const arranged = (inputs: readonly Value[], constants: readonly Value[]): Value[] => {
+    let [nextInput, nextConstant] = [0, 0];
+    return isInput.map((input) => (input ? inputs[nextInput++] : constants[nextConstant++]));
+  };
+  const paramsFor = (all: readonly Value[]): Params => {
+    const float = all.find((value) => value.aval.floating)?.dtype as FloatDType | undefined;
+    return paramsOf(call, float ?? call.dtype);
+  };
+  const { surrogateFor } = call.primitive;
   return {
     text: showCall(call),
     room: call.room,
     point: call.inputs.filter((_, i) => isInput[i]),
     constants: call.inputs.filter((_, i) => !isInput[i]),
     features: shapeFeatures(call.primitive, call.inputs),
+    permutes: true,
+    exact: cut === "zero" && !call.inputs.some(({ dtype }) => isFloating(dtype)),
     apply: (inputs, constants) => {
-      let [nextInput, nextConstant] = [0, 0];
-      const all = isInput.map((input) => (input ? inputs[nextInput++] : constants[nextConstant++]));
-      const float = all.find((value) => value.aval.floating)?.dtype as FloatDType | undefined;
-      const params = paramsOf(call, float ?? "float64");
+      const all = arranged(inputs, constants);
       return call.primitive.rules.form === "multiple"
-        ? bindMultiple(call.primitive, all, params)
-        : [bind(call.primitive, all, params)];
+        ? bindMultiple(call.primitive, all, paramsFor(all))
+        : [bind(call.primitive, all, paramsFor(all))];
     },
+    ...(surrogateFor !== undefined && {
+      surrogateFor: (inputs, constants) => {
+        const all = arranged(inputs, constants);
+        return [surrogateFor(all, paramsFor(all))];
+      },
+    }),
     ...(cut !== undefined && { cut }),
   };
 }
@@ -166,6 +180,12 @@ export class Instance {
   /** The outputs that have derivatives. */
   readonly smooth = (...inputs: Value[]): Value[] =>
     this.apply(...inputs).filter((output) => output.aval.floating);
+
+  /** What its derivatives are derivatives of: its outputs, but for a surrogate. */
+  readonly differentiated = (...inputs: Value[]): Value[] => {
+    const { surrogateFor } = this.#subject;
+    return surrogateFor === undefined ? this.smooth(...inputs) : surrogateFor(inputs, this.constants);
+  };
 
   /** The inputs, moved so far in a direction. */
   moved(direction: Float64Array, by: number): Value[] {

@@ -35,23 +35,31 @@ function planOf(subject: Subject, draw: RecordedDraw): Plan {
   return { size, axes, moves: Array.from({ length: Math.max(0, size - 1) }, () => draw.direction(floats)) };
 }
 
-/** Elements of the batch: the point itself, then points within its room; indices and conditions are rotated. */
+/**
+ * Elements of the batch: the point itself, then others. Where elements of an input may change places they are rotated, so that
+ * no result is the same for all of the batch; else the point is moved within its room, and indices are rotated.
+ */
 function batchOf({ inputs, constants }: Instance, subject: Subject, { axes, moves, size }: Plan): Batch {
   const elements = [new Float64Array(sizeOfAll(inputs)), ...moves].map((move, k) => {
     let next = 0;
+    const rotated = (value: Value): Value => {
+      const data = value.dataSync();
+      return shapedLike(
+        value,
+        data.map((_, e) => data[(e + k) % data.length]),
+      );
+    };
     const point = inputs.map((input, i) => {
-      const data = input.dataSync();
       const own = move.subarray(next, (next += input.size));
-      if (axes[i] !== null) for (let e = 0; e < data.length; e++) data[e] += subject.room * own[e];
+      if (axes[i] === null) return input;
+      if (subject.permutes === true && input.size > 1) return rotated(input);
+      const data = input.dataSync();
+      for (let e = 0; e < data.length; e++) data[e] += subject.room * own[e];
       return shapedLike(input, data);
     });
     const rest = constants.map((constant, i) => {
-      if (axes[inputs.length + i] === null || isFloating(constant.dtype)) return constant;
-      const data = constant.dataSync();
-      return shapedLike(
-        constant,
-        data.map((_, e) => data[(e + k) % data.length]),
-      );
+      const isFixed = subject.permutes !== true && isFloating(constant.dtype);
+      return axes[inputs.length + i] === null || isFixed ? constant : rotated(constant);
     });
     return [...point, ...rest];
   });

@@ -54,13 +54,19 @@ export const pow: BinaryOp = binary("pow", {
   ],
 });
 
+/** Of two numbers that never tie either may be the larger: the one is near a whole number, the other near a half. */
+const apart = {
+  x: real({ kinks: [-2.5, -1.5, -0.5, 0.5, 1.5, 2.5], margin: 0.3 }),
+  y: real({ kinks: [-3, -2, -1, 0, 1, 2, 3], margin: 0.3 }),
+};
+
 const tieSplit = (x: Value, y: Value, wins: Value): Value =>
   wins.astype(x.dtype).add(x.eq(y).astype(x.dtype).mul(0.5));
 
 /** The larger of the two; NaN where either is. */
 export const maximum: BinaryOp = binary("max", {
   partials: { x: (x, y) => tieSplit(x, y, x.gt(y)), y: (x, y) => tieSplit(x, y, y.gt(x)) },
-  domain: { x: interval(-3, 0, { distinct: true }), y: interval(0.1, 3) },
+  domain: apart,
   accepts: "numeric",
   flops: 1,
   kinks: [{ at: [1, 1], partials: [0.5, 0.5], because: "convex: the subgradient of minimum norm" }],
@@ -69,7 +75,7 @@ export const maximum: BinaryOp = binary("max", {
 /** The smaller of the two; NaN where either is. */
 export const minimum: BinaryOp = binary("min", {
   partials: { x: (x, y) => tieSplit(x, y, x.lt(y)), y: (x, y) => tieSplit(x, y, y.lt(x)) },
-  domain: { x: interval(-3, 0), y: interval(0.1, 3) },
+  domain: apart,
   accepts: "numeric",
   flops: 1,
   kinks: [{ at: [1, 1], partials: [0.5, 0.5], because: "concave: the supergradient of minimum norm" }],
@@ -102,7 +108,11 @@ export const atan2: BinaryOp = binary("atan2", {
 export const mod: BinaryOp = binary("mod", {
   partials: { x: (x) => x.onesLike(), y: (x, y) => x.div(y).floor().neg() },
   saves: { x: ["x"], y: ["x", "y"] },
-  domain: { x: interval(0.2, 0.9), y: interval(1, 2) },
+  // y is near 1 or 2 and x near half of an odd number, so that their quotient is never near a whole one.
+  domain: {
+    x: real({ kinks: [-3, -2, -1, 0, 1, 2, 3], margin: 0.3 }),
+    y: interval(0.95, 2.05, { kinks: [1.5], margin: 0.45 }),
+  },
   flops: 6,
 });
 
@@ -110,7 +120,8 @@ export const mod: BinaryOp = binary("mod", {
 export const xlogy: BinaryOp = binary("xlogy", {
   partials: {
     x: (_, y) => y.log(),
-    y: (x, y) => where(x.eq(0), 0, x.div(y)),
+    // 0 at x = 0 not by a condition on x, so that its own derivative in x there is 1 / y.
+    y: (x, y) => where(y.eq(0), strongMul(x, y.reciprocal()), x.div(y)),
   },
   saves: { x: ["y"], y: ["x", "y"] },
   domain: { x: real(), y: positive() },

@@ -1,14 +1,17 @@
 /** Changes of dtype, and the open cut of a gradient. */
-import { sameShape } from "../aval.ts";
+import { type Shape, sameShape } from "../aval.ts";
 import { bind } from "../bind.ts";
 import type { DType } from "../dtype.ts";
 import { DTypeError, ShapeError, fail } from "../errors.ts";
 import { type Operand, lift } from "../operand.ts";
 import { type Op, discrete, linear, primitive } from "../define/general.ts";
 import { type NoParams, nonDifferentiable } from "../primitive.ts";
-import { argument } from "../sampling.ts";
+import { type ArgumentSample, argument, bools } from "../sampling.ts";
 import { allBatched } from "../vmap/batch-rules.ts";
 import type { Value } from "../value.ts";
+
+const wholeNumbers = (shape: Shape): ArgumentSample =>
+  argument(shape, { low: -9, high: 9, integer: true }, "int32");
 
 interface ConvertParams {
   readonly dtype: DType;
@@ -20,7 +23,12 @@ const convert = linear("convert", {
   shape: ([x], { dtype }: ConvertParams) => x.withDType(dtype),
   transpose: { x: (ct, { avals }) => astype(ct, avals.x.dtype) },
   cost: (_, output) => output.size,
-  sample: (draw) => ({ inputs: [argument(draw.shape())], params: { dtype: "float32" } }),
+  sample: (draw) => {
+    const shape = draw.shape();
+    const from = draw.choose([argument(shape), argument(shape), wholeNumbers(shape), bools(shape)]);
+    const to = draw.choose<DType | undefined>(["float32", "float32", undefined, undefined, "int32", "bool"]);
+    return { inputs: [from], params: (float) => ({ dtype: to ?? float }) };
+  },
 });
 
 /**
@@ -37,6 +45,7 @@ export const stopGradient: (x: Operand) => Value = discrete("stopGradient", {
   args: ["x"],
   elementwise: true,
   shape: ([x]) => x,
+  surrogateFor: ([x]) => x.zerosLike(),
   cost: () => 0,
   sample: (draw) => ({ inputs: [argument(draw.shape())], params: {} }),
 });
@@ -54,6 +63,7 @@ export const straight: Op<readonly ["hard", "soft"], NoParams> = primitive("stra
     }
     return hard;
   },
+  surrogateFor: ([, soft]) => soft,
   jvp: { hard: nonDifferentiable("its derivative is that of the soft function"), soft: (tangent) => tangent },
   vjp: {
     hard: nonDifferentiable("its derivative is that of the soft function"),

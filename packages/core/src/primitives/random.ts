@@ -39,10 +39,10 @@ export const randomUniform: Op<readonly ["key"], UniformParams> = discrete("rand
     return avalOf([...keyAxes("randomUniform", key), ...shape], dtype);
   },
   cost: (_, output) => flopsPerBlock * output.size,
-  sample: (draw) => ({
-    inputs: [sampleKeys(draw.shape({ maxRank: 1 }))],
-    params: { shape: draw.shape(), dtype: "float32" }, // which every backend has
-  }),
+  sample: (draw) => {
+    const [keys, shape] = [sampleKeys(draw.shape({ maxRank: 1 })), draw.shape()];
+    return { inputs: [keys], params: (float) => ({ shape, dtype: float }) };
+  },
   // The primitive takes any number of keys.
   batch: ([keys], _, params) => randomUniform(keys, params),
 });
