@@ -24,6 +24,8 @@ import {
 export interface Law {
   readonly name: string;
   readonly statement: string;
+  /** Whether it compares derivatives with values, from which those of a surrogate differ on purpose. */
+  readonly followsValues?: boolean;
   judge(subject: Subject, setting: Setting, draw: RecordedDraw): Outcome;
 }
 
@@ -143,6 +145,7 @@ function byDifferences(mode: Mode): Law["judge"] {
 export const differences: Law = {
   name: "differences",
   statement: "<ȳ, J v> = d/dt <ȳ, f(x + t v)>, to within the differences' own error",
+  followsValues: true,
   judge: byDifferences("forward"),
 };
 
@@ -150,6 +153,7 @@ export const differences: Law = {
 export const reverseDifferences: Law = {
   name: "reverse differences",
   statement: "<Jᵀ ȳ, v> = d/dt <ȳ, f(x + t v)>, to within the differences' own error",
+  followsValues: true,
   judge: byDifferences("reverse"),
 };
 
