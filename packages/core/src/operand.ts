@@ -1,4 +1,4 @@
-import { currentBackend } from "./backend.ts";
+import { type Backend, currentBackend } from "./backend.ts";
 import { TreeError, fail } from "./errors.ts";
 import { type Tensor, scalarTensor } from "./tensor.ts";
 import { Value } from "./value.ts";
@@ -21,8 +21,12 @@ function refuse(who: string, found: unknown): never {
   );
 }
 
-/** Makes values of all operands; numbers follow the first value, or the current backend's default dtype. */
-export function lift(who: string, operands: readonly Operand[]): Value[] {
+/** Makes values of all operands; numbers follow the first value, or else take the default dtype of a backend. */
+export function lift(
+  who: string,
+  operands: readonly Operand[],
+  backend: Backend = currentBackend(),
+): Value[] {
   let like: Value | undefined;
   for (const operand of operands) {
     if (operand instanceof Value) like ??= operand;
@@ -31,7 +35,7 @@ export function lift(who: string, operands: readonly Operand[]): Value[] {
   return operands.map((operand) => {
     if (typeof operand !== "number") return operand;
     if (like !== undefined) return constant(operand, like);
-    return scalarTensor(operand, currentBackend().defaultDType, currentBackend());
+    return scalarTensor(operand, backend.defaultDType, backend);
   });
 }
 

@@ -1,3 +1,4 @@
+import { complexStep } from "./complex/law.ts";
 import { cut } from "./cut.ts";
 import { type Law, adjoint, differences, linearity, memory, sameAsReference, secondOrder } from "./laws.ts";
 import { secondDifferences } from "./second-differences.ts";
@@ -9,6 +10,7 @@ export const laws: readonly Law[] = [
   adjoint,
   linearity,
   differences,
+  complexStep,
   secondOrder,
   secondDifferences,
   cut,

@@ -48,6 +48,10 @@ export {
 } from "./laws.ts";
 export { primals, ruleLaws } from "./rule-laws.ts";
 export { secondDifferences } from "./second-differences.ts";
+export { type ComplexForm, complexForms } from "./complex/forms.ts";
+export { type ComplexDerivative, complexStep, derivativeByComplexStep } from "./complex/law.ts";
+export { NoComplexForm } from "./complex/no-form.ts";
+export { type ComplexPlane, ComplexTrace, ComplexValue } from "./complex/trace.ts";
 export { cut } from "./cut.ts";
 export { type Estimate, derivativeByDifferences } from "./numbers.ts";
 export type { Finding, Outcome } from "./outcome.ts";

@@ -45,7 +45,7 @@ const select = linear("where", {
  * ```
  */
 export function where(condition: Value | boolean, x: Operand, y: Operand): Value {
-  const [a, b] = lift("where", [x, y]);
+  const [a, b] = lift("where", [x, y], typeof condition === "boolean" ? undefined : condition.backend);
   if (typeof condition === "boolean") return select(a.zerosLike().eq(condition ? 0 : 1), a, b);
   return bind(select.primitive, [condition, a, b], {});
 }

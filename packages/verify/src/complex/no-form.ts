@@ -1,0 +1,2 @@
+/** A primitive that cannot be evaluated at complex points: its name is the message. */
+export class NoComplexForm extends Error {}
