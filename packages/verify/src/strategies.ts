@@ -1,5 +1,16 @@
 /** Laws of execution: how a function is run, and by which way its derivative is come by, does not change what it is. */
-import { type Value, checkpointed, evaluateGraph, graphOf, jit, optimize, tidy } from "@cotangent/core";
+import {
+  type Value,
+  checked,
+  checkpointed,
+  evaluateGraph,
+  fused,
+  graphOf,
+  jit,
+  optimize,
+  passes,
+  tidy,
+} from "@cotangent/core";
 import { jvp, linearize } from "@cotangent/forward-mode";
 import { linearTranspose, vjp } from "@cotangent/reverse-mode";
 import { type Law, nothingToJudge } from "./laws.ts";
@@ -7,7 +18,7 @@ import { distance, norm, numbersOf } from "./numbers.ts";
 import { type Outcome, fails, holds, showNumbers, weigh } from "./outcome.ts";
 import { Instance, directions, sizeOfAll as sizeOf } from "./subject.ts";
 
-type Run = (...values: Value[]) => Value[];
+export type Run = (...values: Value[]) => Value[];
 type Strategy = (f: Run, example: readonly Value[]) => Run;
 
 const graphed = (f: Run, example: readonly Value[]) =>
@@ -28,13 +39,33 @@ const strategies: Readonly<Record<string, Strategy>> = {
     (f, example) =>
     (...values) =>
       evaluateGraph(optimize(graphed(f, example)), values),
+  "in clusters":
+    (f, example) =>
+    (...values) =>
+      evaluateGraph(checked(fused(optimize(graphed(f, example)))), values),
   jitted: (f) => jit(f),
   checkpointed: (f) => checkpointed(f, "nothing"),
   "checkpointed but for products": (f) => checkpointed(f, "products"),
+  "checkpointed by a minimum cut": (f) => checkpointed(f, "smallest"),
 };
 
+/** A function of which a graph has been through one pass, the checker after it. */
+const afterPass = passes.map(({ name, run }): [string, Strategy] => [
+  `after the pass "${name}"`,
+  (f, example) =>
+    (...values) =>
+      evaluateGraph(checked(run(graphed(f, example))), values),
+]);
+
+const everyStrategy: readonly (readonly [string, Strategy])[] = [...Object.entries(strategies), ...afterPass];
+
 /** Strategies that also make sense inside of a derivative, which is then that of a graph. */
-const inner = ["jitted", "checkpointed", "checkpointed but for products"] as const;
+const inner = [
+  "jitted",
+  "checkpointed",
+  "checkpointed but for products",
+  "checkpointed by a minimum cut",
+] as const;
 
 const same = (a: number, b: number): boolean => a === b || (a !== a && b !== b);
 
@@ -50,20 +81,63 @@ function difference(found: readonly Value[], wanted: readonly Value[]): string |
   return undefined;
 }
 
+const floats = (values: readonly Value[]): Value[] => values.filter((value) => value.aval.floating);
+
+/** Both modes in every order; the inner one first. */
+export const compositions = ["forward of reverse", "reverse of forward", "reverse of reverse"] as const;
+
+/**
+ * The derivative of (J of f²)ᵀ ȳ along v, by two modes one over the other: squared, so that linear functions have one too. It
+ * takes the point of `count` values, the constants up to `total`, then v, then ȳ.
+ */
+export function secondDerivative(
+  f: Run,
+  composition: (typeof compositions)[number],
+  count: number,
+  total: number,
+): Run {
+  return (...all) => {
+    const [point, rest] = [all.slice(0, count), all.slice(count, total)];
+    const [v, ybar] = [all.slice(total, total + count), all.slice(total + count)];
+    const squared = (...xs: Value[]): Value[] => floats(f(...xs, ...rest)).map((y) => y.square());
+    const pulled = (...xs: Value[]): Value[] => vjp(squared, ...xs)[1](ybar);
+    switch (composition) {
+      case "forward of reverse":
+        return jvp(pulled, point, v)[1];
+      case "reverse of forward":
+        return vjp((...xs: Value[]) => jvp(squared, xs, v)[1], ...point)[1](ybar);
+      case "reverse of reverse":
+        return vjp(pulled, ...point)[1](v);
+    }
+  };
+}
+
 /** A function to be run eagerly on some values, and other ways to run it, each with a name. */
 interface Ways {
+  /** The size of the terms of its results, where these may cancel. */
+  readonly scale?: number;
   readonly values: readonly Value[];
   readonly eager: Run;
   readonly others: readonly (readonly [name: string, run: Run])[];
 }
 
+/** A derivative of a function, and what it takes after the function's own arguments. */
+interface Derivative {
+  readonly what: string;
+  readonly derive: (f: Run) => Run;
+  readonly seeds: (at: Instance) => Value[];
+  readonly mayRegroup: boolean;
+  readonly scale?: number;
+}
+
 /**
- * Eager, staged, optimised, jitted and checkpointed code give the same numbers, to the last bit; but where staging adds
- * the terms of an adjoint in another order, to within rounding.
+ * Eager code, staged code, before and after each pass, jitted and checkpointed code give the same numbers, to the last bit;
+ * but where staging adds the terms of an adjoint in another order, to within rounding.
  */
 export const staged: Law = {
   name: "staged",
-  statement: "f, J v and Jᵀ ȳ are the same eager, staged, optimised, jitted and checkpointed, bit for bit",
+  statement:
+    "f, J v, Jᵀ ȳ and second derivatives are the same eager, staged, after each pass, jitted and checkpointed, bit for bit",
   judge: (subject, setting, draw) => {
     const instance = new Instance(subject, setting.backend, setting.dtype);
     const count = instance.inputs.length;
@@ -75,7 +149,7 @@ export const staged: Law = {
       (...all) =>
         at.applyTo(all.slice(0, count), all.slice(count));
     const compared = (what: string, mayRegroup: boolean, make: (at: Instance) => Ways): Outcome => {
-      const { values, eager, others } = make(instance);
+      const { values, eager, others, scale = 0 } = make(instance);
       const wanted = instance.counted(() => eager(...values));
       for (const [k, [name, run]] of others.entries()) {
         const found = tidy(() => run(...values));
@@ -89,7 +163,7 @@ export const staged: Law = {
         const outcome = weigh(
           {
             error: distance(numbersOf(found), numbersOf(wanted)),
-            scale: norm(numbersOf(found)) + norm(numbersOf(wanted)),
+            scale: scale + norm(numbersOf(found)) + norm(numbersOf(wanted)),
             evaluations: instance.evaluations,
             terms: total,
             again: (backend) => {
@@ -106,7 +180,7 @@ export const staged: Law = {
       return holds;
     };
     // One strategy per sample and derivative: over the samples all have their turn.
-    const [name, strategy] = draw.choose(Object.entries(strategies));
+    const [name, strategy] = draw.choose(everyStrategy);
     const asIs = compared("f", false, (at) => {
       const [f, values] = [functionOf(at), pointOf(at)];
       return { values, eager: f, others: [[name, strategy(f, values)]] };
@@ -116,7 +190,6 @@ export const staged: Law = {
     const smooth = outputs.filter((output) => output.aval.floating);
     if (subject.cut === "refused" || count === 0 || smooth.length === 0) return holds;
 
-    const floats = (values: readonly Value[]): Value[] => values.filter((value) => value.aval.floating);
     const pushed =
       (g: Run): Run =>
       (...all) => {
@@ -132,23 +205,34 @@ export const staged: Law = {
         return vjp(own, ...all.slice(0, count))[1](all.slice(total));
       };
     const [v, ybar] = [draw.direction(sizeOf(instance.inputs)), draw.direction(sizeOf(smooth))];
-    const derivatives = [
-      { what: "J v", derive: pushed, mayRegroup: false, seeds: (at: Instance) => directions(at.inputs, v) },
-      {
-        what: "Jᵀ ȳ",
-        derive: pulled,
-        mayRegroup: subject.regroups === true,
-        seeds: (at: Instance) => directions(at.smooth(...at.inputs), ybar),
-      },
+    const forward = (at: Instance): Value[] => directions(at.inputs, v);
+    const back = (at: Instance): Value[] => directions(at.smooth(...at.inputs), ybar);
+    const derivatives: Derivative[] = [
+      { what: "J v", derive: pushed, mayRegroup: false, seeds: forward },
+      { what: "Jᵀ ȳ", derive: pulled, mayRegroup: subject.regroups === true, seeds: back },
     ];
-    for (const { what, derive, mayRegroup, seeds } of derivatives) {
-      const [outer, run] = draw.choose(Object.entries(strategies));
+    // They cost more than all of the others: one sample in six.
+    if (draw.int(0, 5) === 0) {
+      const composition = draw.choose(compositions);
+      const sizes =
+        norm(numbersOf(instance.jvp(forward(instance)))) * norm(numbersOf(instance.vjp(back(instance))));
+      derivatives.push({
+        what: `the second derivative, ${composition}`,
+        derive: (g) => secondDerivative(g, composition, count, total),
+        mayRegroup: true,
+        scale: sizes,
+        seeds: (at) => [...forward(at), ...back(at)],
+      });
+    }
+    for (const { what, derive, mayRegroup, seeds, scale } of derivatives) {
+      const [outer, run] = draw.choose(everyStrategy);
       const within = draw.choose(inner);
       const outcome = compared(what, mayRegroup, (at) => {
         const [f, point] = [functionOf(at), pointOf(at)];
         const values = [...point, ...seeds(at)];
         return {
           values,
+          ...(scale !== undefined && { scale }),
           eager: derive(f),
           others: [
             [outer, run(derive(f), values)],

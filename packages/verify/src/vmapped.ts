@@ -6,9 +6,8 @@ import type { RecordedDraw } from "./draw.ts";
 import type { Law } from "./laws.ts";
 import { distance, largest, norm, numbersOf } from "./numbers.ts";
 import { type Outcome, fails, holds, inapplicable, showNumbers, weigh } from "./outcome.ts";
+import { type Run, compositions, secondDerivative } from "./strategies.ts";
 import { Instance, type Setting, type Subject, directions, shapedLike, sizeOfAll } from "./subject.ts";
-
-type Run = (...values: Value[]) => Value[];
 
 /** Values for each element of a batch, of which those that are not marked are the same for all. */
 interface Batch {
@@ -96,7 +95,8 @@ function allAtOnce(f: Run, { elements, axes, size }: Batch): Value[] {
 /** vmap(f) over a batch is f of each element, and so it is with the derivatives. */
 export const vmapped: Law = {
   name: "vmapped",
-  statement: "vmap(f) over a batch is f applied to each element; the same for J v and Jᵀ ȳ",
+  statement:
+    "vmap(f) over a batch is f applied to each element; the same for J v, Jᵀ ȳ and second derivatives",
   judge: (subject, setting, draw) => {
     const plan = planOf(subject, draw);
     if (plan.axes.length === 0) return inapplicable("no input");
@@ -115,6 +115,9 @@ export const vmapped: Law = {
     const total = plan.axes.length;
     const [v, ybar] = [draw.direction(sizeOfAll(instance.inputs)), draw.direction(sizeOfAll(smooth))];
     const spreadAxis = draw.bool() ? 0 : null;
+    // They cost more than all of the others: one sample in six.
+    const isSecond = draw.int(0, 5) === 0;
+    const composition = draw.choose(compositions);
     const withSeeds =
       (like: (at: Instance) => readonly Value[], numbers: Float64Array) =>
       (batch: Batch, at: Instance): Batch => {
@@ -160,6 +163,19 @@ export const vmapped: Law = {
         pulled,
         withSeeds((at) => at.smooth(...at.inputs), ybar),
       ) ??
+      (isSecond
+        ? compared(
+            `the second derivative, ${composition}`,
+            subject,
+            setting,
+            plan,
+            instance,
+            (at) => secondDerivative(f(at), composition, count, total),
+            withSeeds((at) => [...at.inputs, ...at.smooth(...at.inputs)], Float64Array.of(...v, ...ybar)),
+            norm(numbersOf(instance.jvp(directions(instance.inputs, v)))) *
+              norm(numbersOf(instance.vjp(directions(smooth, ybar)))),
+          )
+        : undefined) ??
       holds
     );
   },
@@ -173,6 +189,7 @@ function compared(
   instance: Instance,
   f: (at: Instance) => Run,
   extend: (batch: Batch, at: Instance) => Batch,
+  scale = 0,
 ): Outcome | undefined {
   const both = (at: Instance): [Value[], Value[]] => {
     const batch = extend(batchOf(at, subject, plan), at);
@@ -198,7 +215,8 @@ function compared(
     const outcome = weigh(
       {
         error,
-        scale: norm(Array.from(y)) + largest(numbersOf(wanted.filter((other) => other.aval.floating))),
+        scale:
+          scale + norm(Array.from(y)) + largest(numbersOf(wanted.filter((other) => other.aval.floating))),
         evaluations: instance.evaluations,
         terms: sizeOfAll(instance.inputs) + 1,
         again: (backend) => {
