@@ -10,7 +10,7 @@ import {
   laws,
 } from "@cotangent/verify";
 import { type Primitive, jsBackend } from "cotangent";
-import { type Mutant, controlOf, faulty, mutantsOf } from "./faults.ts";
+import { type Mutant, controlOf, faulty, mutantsOf } from "./records.ts";
 
 export interface Effort {
   readonly samples: number;

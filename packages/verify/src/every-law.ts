@@ -1,4 +1,5 @@
 import { complexStep } from "./complex/law.ts";
+import { costs } from "./cost.ts";
 import { cut } from "./cut.ts";
 import { type Law, adjoint, differences, linearity, memory, sameAsReference, secondOrder } from "./laws.ts";
 import { secondDifferences } from "./second-differences.ts";
@@ -19,4 +20,5 @@ export const laws: readonly Law[] = [
   vmapped,
   sameAsReference,
   memory,
+  costs,
 ];

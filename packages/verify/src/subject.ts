@@ -26,6 +26,8 @@ export interface Subject {
   readonly point: readonly HostInput[];
   /** How far the point may be moved in a direction of size 1. */
   readonly room: number;
+  /** What it is a call of, if it is of one alone. */
+  readonly primitive?: Primitive;
   /** On the backend of its arguments. */
   apply(inputs: readonly Value[], constants: readonly Value[]): Value[];
   /** Inputs that are not differentiated (indices, conditions). */
@@ -90,6 +92,7 @@ export function subjectOf(call: Call): Subject {
   const { surrogateFor } = call.primitive;
   return {
     text: showCall(call),
+    primitive: call.primitive,
     room: call.room,
     point: call.inputs.filter((_, i) => isInput[i]),
     constants: call.inputs.filter((_, i) => !isInput[i]),
