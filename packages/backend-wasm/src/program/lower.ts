@@ -40,6 +40,7 @@ import { expanded } from "./expansion.ts";
 import { emitArgExtremum, emitCumsum, emitGather, emitIndexCheck, emitScatterAdd } from "./indexing.ts";
 import { Images, type Product, hasImageCode, imageNames } from "./images.ts";
 import { type LoopPlan, Loops, type Site, ordered } from "./loops.ts";
+import { withConcatenations } from "./joined.ts";
 import { type Layout, contiguous, isContiguous, layoutsOf } from "./layout.ts";
 import { withNumbers } from "./numbers.ts";
 import { emitPanels } from "./packing.ts";
@@ -363,16 +364,18 @@ class GraphCode {
     inputs: readonly Slot[],
     targets: readonly (Expr | undefined)[],
   ) {
-    const plain = optimize(withNumbers(expanded(withoutCalls(given), shared.backend)));
+    const { backend } = shared;
+    const plain = optimize(withConcatenations(withNumbers(expanded(withoutCalls(given), backend)), backend));
     // Loops have elements; what has none is left to the host, node by node.
     const called = new Set(
       plain.nodes.flatMap(({ primitive, params }) =>
         primitive.name === "call" ? [(params as CallParams).graph] : [],
       ),
     );
-    const graph = plain.avals.some(({ size }) => size === 0)
-      ? plain
-      : withEpilogues(fused(plain), (inner) => !called.has(inner));
+    // Straight-line code has no loops that could be one.
+    const isLoopless =
+      plain.avals.some(({ size }) => size === 0) || plain.nodes.every((node) => isTinyNode(plain, node));
+    const graph = isLoopless ? plain : withEpilogues(fused(plain), (inner) => !called.has(inner));
     this.lower = lower;
     this.shared = shared;
     this.f = shared.main;
