@@ -39,3 +39,25 @@ test("inputs and cotangents that do not fit are refused", async () => {
   );
   expect(() => graph.toHtml({ inputs: [one, one], cotangents: [one] })).toThrow(ShapeError);
 });
+
+test("a chain too long to be laid out at once is laid out in parts, one below the other", async () => {
+  await import("@cotangent/graph-view");
+  const steps = 255;
+  const long = stage((x: Value) => {
+    let y = x;
+    for (let i = 0; i < steps; i++) y = y.sin().mul(x);
+    return y;
+  })(avalOf([], "float64"));
+  const page = long.toHtml();
+  const tops = [...page.matchAll(/data-item="\d+"[^>]*><g transform="translate\(\S+ ([\d.]+)\)/g)].map(
+    (match) => Number(match[1]),
+  );
+  expect(tops).toHaveLength(2 * steps + 1);
+  // After the input: each node below the one that it needs.
+  for (let i = 2; i < tops.length; i++) expect(tops[i]).toBeGreaterThan(tops[i - 1]);
+  expect(page.match(/data-edge="/g)).toHaveLength(
+    long.nodes.reduce((sum, node) => sum + node.inputs.length, 0),
+  );
+  // What comes from another part, as x from far away, comes from a sign with its name.
+  expect(page).toMatch(/<g class="sign"[^>]*><rect[^>]*><text[^>]*>%\d+</);
+});

@@ -1,5 +1,6 @@
 /** Jitted functions: what they give, when they are traced, how they nest, what they refuse and what they leave behind. */
 import {
+  type Backend,
   BackendError,
   EscapedTracerError,
   JsBackend,
@@ -27,7 +28,9 @@ import {
   valueAndGrad,
   vjp,
   vmap,
+  wasmBackend,
   whileLoop,
+  withBackend,
   currentBackend,
 } from "cotangent";
 import { describe, expect, test } from "vitest";
@@ -375,16 +378,21 @@ describe("memory", () => {
     ["a rank-0 result, which is a plain number", product, 0],
     ["the argument, which shares its buffer", (v) => v, 0],
   ];
-  test.each(cases)("%s leaves its results alive and nothing else", (_, f, outputs) => {
-    const jitted = jit(f);
-    tidy(() => void jitted(x)); // what the graph keeps, it keeps from its first run on
-    const before = alive();
-    const result = jitted(x);
-    expect(alive() - before).toBe(outputs);
-    result.concrete().dispose();
-    expect(alive()).toBe(before);
-    for (let i = 0; i < 10; i++) tidy(() => void jitted(x));
-    expect(alive()).toBe(before);
+  describe.each([jsBackend, wasmBackend] as Backend[])("on $name", (backend) => {
+    test.each(cases)("%s leaves its results alive and nothing else", (_, f, outputs) => {
+      withBackend(backend, () => {
+        const own = tensor([0.5, -1, 2]);
+        const jitted = jit(f);
+        tidy(() => void jitted(own)); // what the graph keeps, it keeps from its first run on
+        const before = alive();
+        const result = jitted(own);
+        expect(alive() - before).toBe(outputs);
+        result.concrete().dispose();
+        expect(alive()).toBe(before);
+        for (let i = 0; i < 10; i++) tidy(() => void jitted(own));
+        expect(alive()).toBe(before);
+      });
+    });
   });
 
   test("tracing keeps the tensors that were closed over, not those made on the way", () => {

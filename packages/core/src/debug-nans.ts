@@ -62,6 +62,7 @@ function describe(
   return (
     `${name} made ${value} (element ${at} of ${output.aval}) of finite inputs ${where} ${line ?? "a line unknown"}. ` +
     `Inputs: ${inputs.map((input) => input.toString()).join(", ")}${given}. ` +
-    `Keep the inputs within its domain (clamp), or choose with where.`
+    `Keep its inputs within its domain: clamp them, or replace them by where. (What is masked only behind it does no harm, ` +
+    `but is reported too.)`
   );
 }

@@ -100,9 +100,11 @@ function placeFrame(frame: Frame, sizes: Sizes, [direction, within]: Directions)
     ]),
   );
   const sizeOf = (item: Item): Size => outerSize(sizes.item(item), inner.get(item) ?? []);
-  const { boxes, edges, width, height } = best(frame, direction, (variant) =>
-    arranged(frame, { ...sizes, item: sizeOf }, direction, variant),
-  );
+  const own = { ...sizes, item: sizeOf };
+  const { boxes, edges, width, height } =
+    frame.items.length > manyItems
+      ? inParts(frame, own, direction)
+      : best(frame, direction, (variant) => arranged(frame, own, direction, variant));
 
   const items = new Map(boxes);
   const lines = new Map(edges);
@@ -121,17 +123,52 @@ function placeFrame(frame: Frame, sizes: Sizes, [direction, within]: Directions)
       });
       for (const [id, part] of placed.items) items.set(id, moved(part, at));
       for (const [path, part] of placed.frames) frames.set(path, moved(part, at));
-      for (const [id, line] of placed.edges)
-        lines.set(id, {
-          ...line,
-          points: line.points.map((point) => moved(point, at)),
-          label: moved(line.label, at),
-          ...(line.sign && { sign: moved(line.sign, at) }),
-        });
+      for (const [id, line] of placed.edges) lines.set(id, movedLine(line, at));
       left += placed.width + gapOfFrames;
     });
   }
   return { direction, width, height, items, edges: lines, frames };
+}
+
+/** From so many items on a frame is laid out in parts: dagre takes time and stack that grow faster than what it is given. */
+const manyItems = 500;
+const nodesOfPart = 250;
+
+/** The frame in parts, one behind the other in the order of execution; what comes from another part comes from a sign. */
+function inParts(frame: Frame, sizes: Sizes, direction: Direction): Arranged {
+  const isDown = direction === "down";
+  const once: Variant = { isMirrored: false, order: 0 };
+  const parts = partsOf(frame).map((part) => arranged(part, sizes, direction, once));
+  const breadth = Math.max(...parts.map(({ width, height }) => (isDown ? width : height)));
+  const [boxes, edges] = [new Map<number, Box>(), new Map<number, PlacedEdge>()];
+  let length = 0;
+  for (const part of parts) {
+    const aside = (breadth - (isDown ? part.width : part.height)) / 2;
+    const by = isDown ? { x: aside, y: length } : { x: length, y: aside };
+    for (const [id, box] of part.boxes) boxes.set(id, moved(box, by));
+    for (const [id, line] of part.edges) edges.set(id, movedLine(line, by));
+    length += isDown ? part.height : part.width;
+  }
+  return { boxes, edges, width: isDown ? breadth : length, height: isDown ? length : breadth };
+}
+
+/** Nodes in their order, inputs and constants with what uses them first, and the edges that lead to these. */
+function partsOf(frame: Frame): Frame[] {
+  const firstUse = new Map<number, number>();
+  const position = new Map(frame.items.map(({ id, n }) => [id, n]));
+  for (const { from, to } of frame.edges)
+    firstUse.set(from, Math.min(firstUse.get(from) ?? Infinity, position.get(to) as number));
+  const partOf = ({ id, n }: Item): number => Math.floor((n < 0 ? (firstUse.get(id) ?? 0) : n) / nodesOfPart);
+  const found = new Map<number, { readonly items: Item[]; readonly edges: Edge[] }>();
+  const part = (index: number): { readonly items: Item[]; readonly edges: Edge[] } => {
+    const known = found.get(index) ?? { items: [], edges: [] };
+    found.set(index, known);
+    return known;
+  };
+  for (const item of frame.items) part(partOf(item)).items.push(item);
+  for (const edge of frame.edges)
+    part(Math.floor((position.get(edge.to) as number) / nodesOfPart)).edges.push(edge);
+  return [...found.keys()].sort((a, b) => a - b).map((index) => ({ ...frame, ...part(index) }));
 }
 
 /** Ways to lay out the same frame. */
@@ -243,12 +280,14 @@ function arranged(
 const farLayers = 6;
 
 /**
- * The edges of a large frame that cross many layers. Lines of such length can be followed by nobody, and the time that
- * dagre takes grows with the square of it.
+ * The edges that come from outside the frame, and of a large one those that cross many layers. Lines of such length can be
+ * followed by nobody, and the time that dagre takes grows with the square of it.
  */
-function farEdges({ items, edges }: Frame): Set<Edge> {
-  if (edges.length < manyEdges) return new Set();
+function farEdges({ items, edges: all }: Frame): Set<Edge> {
   const layer = new Map(items.map((item) => [item.id, 0]));
+  const outside = all.filter(({ from }) => !layer.has(from));
+  const edges = all.filter(({ from }) => layer.has(from));
+  if (edges.length < manyEdges) return new Set(outside);
   const layerOf = (id: number): number => layer.get(id) as number;
   // The edges come in the order of their targets, which is topological.
   for (const { from, to } of edges) layer.set(to, Math.max(layerOf(to), layerOf(from) + 1));
@@ -258,7 +297,7 @@ function farEdges({ items, edges }: Frame): Set<Edge> {
       const users = edges.filter(({ from }) => from === item.id).map(({ to }) => layerOf(to) - 1);
       layer.set(item.id, Math.max(0, Math.min(...users)));
     }
-  return new Set(edges.filter(({ from, to }) => layerOf(to) - layerOf(from) > farLayers));
+  return new Set([...outside, ...edges.filter(({ from, to }) => layerOf(to) - layerOf(from) > farLayers)]);
 }
 
 /** Lets a line run straight along its label. */
@@ -351,3 +390,10 @@ function outerSize(own: Size, inner: readonly Size[]): Size {
 }
 
 const moved = <T extends Point>(what: T, by: Point): T => ({ ...what, x: what.x + by.x, y: what.y + by.y });
+
+const movedLine = (line: PlacedEdge, by: Point): PlacedEdge => ({
+  ...line,
+  points: line.points.map((point) => moved(point, by)),
+  label: moved(line.label, by),
+  ...(line.sign && { sign: moved(line.sign, by) }),
+});
