@@ -1,6 +1,10 @@
 /** Compiled programs: the heap they share, what they copy and what not, rearrangements without copies, and what they refuse. */
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { Heap } from "@cotangent/backend-wasm";
 import {
+  type Backend,
   type Tensor,
   type TypedArray,
   type Value,
@@ -235,6 +239,62 @@ test("a value of each dtype passes through a program unchanged, special values i
   });
 });
 
+describe("what a graph is turned into before it is compiled", () => {
+  /** As a program on either backend; the signs of zeros count. */
+  const compare = (f: (x: Value) => Value[], elements: readonly number[]): void => {
+    const run = (backend: typeof wasmBackend | typeof jsBackend): unknown =>
+      withBackend(backend, () => {
+        const x = tensor([...elements]);
+        return evaluateGraph(stage((v: Value) => f(v))(x), [x]).map((value) => value.toArray());
+      });
+    expect(run(wasmBackend)).toEqual(run(jsBackend));
+  };
+
+  test(`sums of padded values, side by side, apart and over each other (seed ${seed})`, () => {
+    const part = tuple(nat(30), integer({ min: 1, max: 30 }));
+    assert(
+      property(array(part, { minLength: 1, maxLength: 4 }), boolean(), (parts, isWhole) => {
+        const pads: (readonly [number, number, number])[] = [];
+        if (isWhole) {
+          let begin = 0;
+          const total = parts.reduce((sum, [, size]) => sum + size, 0);
+          for (const [, size] of parts) {
+            pads.push([begin, size, total - begin - size]);
+            begin += size;
+          }
+        } else for (const [begin, size] of parts) pads.push([begin, size, 60 - begin - size]);
+        const elements = Array.from({ length: 30 }, (_, i) => [-0, 0, -1.5, Infinity, 2][i % 5]);
+        compare(
+          (x) => [
+            pads
+              .map(([low, size, high]) =>
+                x
+                  .slice([0], [size])
+                  .mul(3)
+                  .pad([[low, high]]),
+              )
+              .reduceRight((sum, each) => each.add(sum)),
+          ],
+          elements,
+        );
+      }),
+      { seed, numRuns: 60 },
+    );
+  });
+
+  test.each([0, -0, 1, -2.5, NaN, Infinity])("constants that are %s in every element", (number) => {
+    const constant = (backend: Backend): Value => tensor(Array<number>(30).fill(number), { backend });
+    const f = (x: Value): Value[] => {
+      const c = constant(x.backend);
+      return [x.mul(c), x.strongMul(c), c.add(x).sum(), c, c.reshape([5, 6]), x.outer(c)];
+    };
+    compare(
+      f,
+      Array.from({ length: 30 }, (_, i) => [-0, 0, -1.5, Infinity, 2][i % 5]),
+    );
+  });
+});
+
 describe("threads", () => {
   const heavy = (x: Value): Value[] => {
     const y = x.mul(x).add(1).sqrt();
@@ -297,6 +357,12 @@ describe("threads", () => {
     );
     expect(run().all).toBe(total + 1000);
     warnings.mockRestore();
+  });
+
+  test("a process that has workers ends by itself", { timeout: 30_000 }, async () => {
+    const script = fileURLToPath(new URL("../threads/exits.ts", import.meta.url));
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, [script]);
+    expect([stdout, stderr]).toEqual([`2 threads, ${512 * 512 * 129}\n`, ""]);
   });
 
   test("a number of threads that there cannot be is refused", () => {
