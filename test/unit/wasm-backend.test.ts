@@ -10,16 +10,21 @@ import {
   type Value,
   arange,
   concatenate,
+  cond,
   evaluateGraph,
   grad,
   jit,
   jsBackend,
+  lgamma,
   scan,
   setThreads,
   stage,
+  switchCase,
   tensor,
   tidy,
+  valueAndGrad,
   wasmBackend,
+  whileLoop,
   withBackend,
   zeros,
 } from "cotangent";
@@ -237,6 +242,109 @@ test("a value of each dtype passes through a program unchanged, special values i
       expect(jit((v: Value) => v.not().not())(flags).dataSync()).toEqual(flags.dataSync());
     }
   });
+});
+
+describe("control flow", () => {
+  /** How often compiled code calls the host while `body` runs. */
+  function hostCalls(body: () => void): number {
+    const { Instance } = WebAssembly;
+    let calls = 0;
+    WebAssembly.Instance = class extends Instance {
+      constructor(module: WebAssembly.Module, imports: WebAssembly.Imports = {}) {
+        const host = { ...imports["host"] };
+        for (const name of ["node", "element"]) {
+          const original = host[name];
+          if (typeof original !== "function") continue;
+          host[name] = (...args: number[]): unknown => {
+            calls++;
+            return (original as (...words: number[]) => unknown)(...args);
+          };
+        }
+        super(module, { ...imports, host });
+      }
+    };
+    try {
+      body();
+    } finally {
+      WebAssembly.Instance = Instance;
+    }
+    return calls;
+  }
+
+  const rows = (x: Value): Value =>
+    x.reshape([1, 3]).mul(arange(0, 5, 1, { backend: x.backend }).reshape([5, 1]));
+  const functions: Readonly<Record<string, (x: Value) => Value>> = {
+    scan: (x) => scan((c: Value, row: Value) => [c.mul(row).sin().add(x), c.sum()], x, rows(x))[0].sum(),
+    "scan with checkpoints": (x) =>
+      scan((c: Value, row: Value) => [c.mul(row).sin().add(x), null], x, rows(x), {
+        checkpoint: "sqrt",
+      })[0].sum(),
+    whileLoop: (x) =>
+      whileLoop<{ n: Value; c: Value }>(
+        ({ n }) => n.lt(5),
+        ({ n, c }) => ({ n: n.add(1), c: c.mul(x).cos() }),
+        { n: tensor(0, { dtype: "int32", backend: x.backend }), c: x },
+      ).c.sum(),
+    cond: (x) =>
+      cond(
+        x.sum().gt(1),
+        (v: Value) => v.square().sum(),
+        (v: Value) => v.sin().sum(),
+        x,
+      ),
+    switchCase: (x) =>
+      switchCase(
+        x.sum().mul(2).floor().astype("int32"),
+        [0, 1, 2, 3].map((k) => (v: Value) => v.mul(k).exp().sum()),
+        x,
+      ),
+  };
+
+  test.each(Object.entries(functions))(
+    "%s and its way back are compiled: nothing is left to the host",
+    (_, f) => {
+      const run = (backend: typeof wasmBackend | typeof jsBackend): Value[] =>
+        [0.2, 0.4].flatMap((first) => {
+          const x = tensor([first, 0.3, 0.5], { backend });
+          const second = (v: Value): Value => grad(f)(v).square().sum();
+          return [...jit(valueAndGrad(f))(x), ...jit(valueAndGrad(second))(x)];
+        });
+      const found: Value[] = [];
+      expect(hostCalls(() => found.push(...run(wasmBackend)))).toBe(0);
+      const wanted = run(jsBackend);
+      found.forEach((value, i) => {
+        const expected = wanted[i].dataSync();
+        value
+          .dataSync()
+          .forEach((x, k) =>
+            expect(Math.abs(x - expected[k])).toBeLessThan(1e-13 * Math.max(1, Math.abs(expected[k]))),
+          );
+      });
+    },
+  );
+
+  test("what has no code is left to the host, and counted", () => {
+    const calls = hostCalls(() => onWasm(() => void jit((x: Value) => lgamma(x))(tensor([0.5, 1.5]))));
+    expect(calls).toBe(2);
+  });
+});
+
+test("programs that are collected give back their constants", async () => {
+  const { heap } = wasmBackend;
+  const before = heap.used;
+  onWasm(() => {
+    for (let i = 0; i < 10; i++)
+      tidy(() => {
+        const large = arange(100_000).mul(i + 1);
+        jit((x: Value) => x.add(large).sum())(tensor(1));
+      });
+  });
+  expect(heap.used).toBeGreaterThan(before + 9 * 800_000);
+  for (const deadline = Date.now() + 10_000; heap.used > before + 100_000 && Date.now() < deadline;) {
+    globalThis.gc?.();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  expect(heap.used).toBeLessThanOrEqual(before + 100_000);
 });
 
 describe("what a graph is turned into before it is compiled", () => {
