@@ -28,7 +28,7 @@ export interface Measurement {
 }
 
 /** What is told of a work. */
-export type WorkInfo = Pick<Work, "id" | "title" | "operations">;
+export type WorkInfo = Pick<Work, "id" | "title" | "operations" | "demands">;
 
 export interface Measured {
   readonly work: WorkInfo;
@@ -121,9 +121,14 @@ export async function measure(
     }
   }
   /* oxlint-enable no-await-in-loop */
-  const { id, title, operations } = work;
+  const { id, title, operations, demands } = work;
   return {
-    work: { id, title, ...(operations !== undefined && { operations }) },
+    work: {
+      id,
+      title,
+      ...(operations !== undefined && { operations }),
+      ...(demands !== undefined && { demands }),
+    },
     agreed,
     measurements: [
       ...subjects.map(({ participant: { name, dtype }, agreement, runs }) => ({

@@ -28,27 +28,21 @@ function partTable({ title, rows, memory, roofline, browser, skipped }: Part): s
   const body = memory === undefined ? timeTable(rows) : memoryTable(memory);
   const notes = [
     ...(browser === undefined ? [] : [`in ${browser}`]),
-    ...(roofline === undefined ? [] : [rooflineNotes(rows, roofline)]),
+    ...(roofline === undefined ? [] : [rooflineNotes(roofline)]),
   ];
   return [title, ...notes, body].join("\n");
 }
 
-/** What part of the machine's multiplications and additions, and of its copying, the works come to. */
-function rooflineNotes(rows: readonly Row[], { gigaflops, gigabytesPerSecond }: Roofline): string {
-  const shares = rows.flatMap(({ work, what, participant, dtype, figure }) => {
-    const [kind, size] = work.split("-");
-    if (figure === null || what !== "value" || dtype !== "float32" || !participant.startsWith("Cotangent"))
-      return [];
-    if (kind !== "product") return [];
-    const found = (2 * Number(size) ** 3) / figure.median / 1e6;
-    return [
-      `${participant}: ${size} × ${size} at ${round3(found)} GFLOP/s, ${round3((100 * found) / gigaflops)} %`,
-    ];
-  });
-  const peak = `Of one thread's peak, ${round3(gigaflops)} GFLOP/s of multiplications and additions by a loop of C:`;
+/** What part of the machine's multiplications and additions, or of its copying, the works come to. */
+function rooflineNotes({ gigaflops, gigabytesPerSecond, shares }: Roofline): string {
+  const unit = { flops: "GFLOP/s", bytes: "GB/s" };
   return [
-    `${peak} ${shares.join("; ")}.`,
-    `Copying: ${round3(gigabytesPerSecond)} GB/s, read and written.`,
+    `One thread's limits, by loops of C: ${round3(gigaflops)} GFLOP/s of multiplications and additions; copying ` +
+      `${round3(gigabytesPerSecond)} GB/s, read and written. Of these:`,
+    ...shares.map(
+      ({ title, what, participant, of, giga, fraction }) =>
+        `  ${title}, ${what}: ${participant}: ${round3(giga)} ${unit[of]}, ${round3(100 * fraction)} %`,
+    ),
   ].join("\n");
 }
 

@@ -13,6 +13,7 @@ import {
 import type { MemoryUse } from "./memory.ts";
 import type { PartName } from "./options.ts";
 import { jaxJsName } from "./participants/jax-js.ts";
+import type { Demands } from "./works.ts";
 
 export interface Figure extends Spread {
   readonly unit: "µs/op" | "ms" | "×";
@@ -81,6 +82,7 @@ const targets = {
   microsecondsPerOperation: 1,
   gradientPerValue: 5,
   firstCallRatio: 20,
+  smallFirstCallMilliseconds: 50,
   traceMilliseconds: 20,
   webglRatio: 1,
   /** Of jax-js's time to that of compiled programs: on one thread, and on two where that is asked for. */
@@ -96,10 +98,25 @@ const targets = {
   compiledGradientPerValue: 3,
 };
 
-/** What a machine can do at most, as loops of C measured it. */
-export interface Roofline {
+/** What one thread of a machine can do at most, as loops of C measured it. */
+export interface Limits {
   readonly gigaflops: number;
   readonly gigabytesPerSecond: number;
+}
+
+/** And how near a work comes to it. */
+export interface Roofline extends Limits {
+  readonly shares: readonly Share[];
+}
+
+/** What a work does per second of what it must at least: 10^9 multiplications and additions, or bytes. */
+export interface Share {
+  readonly title: string;
+  readonly what: string;
+  readonly participant: string;
+  readonly of: Demands["of"];
+  readonly giga: number;
+  readonly fraction: number;
 }
 
 /** Whether all that was computed is right. */
@@ -223,8 +240,14 @@ export const jittedOnWebGLPart = (measured: readonly Measured[]): Part => jitted
 
 /** (e) What comes before a jitted function runs for the first time. */
 export function firstCallPart(found: readonly FirstCalls[], operations: number): Part {
-  const what = { gradient: "first call of jit(grad(f))", trace: "tracing f" };
-  const start = { cold: "in a fresh process", warm: "in a warm process" };
+  const what = {
+    gradient: "first call of jit(grad(f))",
+    trace: "tracing f",
+    small: "first call of jit(valueAndGrad(f))",
+  };
+  const chain = `chain of ${operations.toLocaleString("en")} scalar operations`;
+  const title = { gradient: chain, trace: chain, small: "sum(sin(x) · exp(-x²) + tanh(x)), 1,000 elements" };
+  const start = { cold: "in a fresh process", warm: "in a warm process", browser: "in a fresh browser" };
   const participant = { cotangent: ours, jaxJs: jaxJsName };
   const rows = found.map((each): Row => {
     const own = found.find(
@@ -236,7 +259,7 @@ export function firstCallPart(found: readonly FirstCalls[], operations: number):
     const ratio = usable && !isOurs ? spread(ratios(each.milliseconds, own.milliseconds)) : null;
     return {
       work: `first-${each.what}-${each.start}`,
-      title: `chain of ${operations.toLocaleString("en")} scalar operations`,
+      title: title[each.what],
       what: `${what[each.what]}, ${start[each.start]}`,
       participant: participant[each.library],
       dtype: "float32",
@@ -254,12 +277,16 @@ export function firstCallPart(found: readonly FirstCalls[], operations: number):
 }
 
 function firstCallTarget(
-  { what, library }: FirstCalls,
+  { what, library, start }: FirstCalls,
   figure: Figure | null,
   ratio: Spread | null,
 ): Target | null {
   if (what === "gradient" && ratio !== null)
     return { says: `ratio ≥ ${targets.firstCallRatio}`, met: ratio.median >= targets.firstCallRatio };
+  if (what === "small" && library === "cotangent" && start !== "warm" && figure !== null) {
+    const limit = targets.smallFirstCallMilliseconds;
+    return { says: `< ${limit} ms`, met: figure.median < limit };
+  }
   if (what === "trace" && library === "cotangent" && figure !== null)
     return { says: `< ${targets.traceMilliseconds} ms`, met: figure.median < targets.traceMilliseconds };
   return null;
@@ -288,7 +315,7 @@ const onThreads = (threads: number): string =>
 export const compiledNames: readonly [string, string] = [onThreads(1), onThreads(2)];
 
 /** (h) Compiled programs on one thread and two, and what their gradients cost. */
-export function compiledPart(measured: readonly Measured[], roofline: Roofline): Part {
+export function compiledPart(measured: readonly Measured[], limits: Limits): Part {
   const title = "(h) Compiled to WebAssembly; ratio: time / that of Cotangent on one thread in float32";
   const isBase = ({ name, dtype }: Measurement): boolean => name === compiledNames[0] && dtype === "float32";
   const { rows } = timePart("h", title, measured, ["value", "valueAndGrad"], {
@@ -327,5 +354,25 @@ export function compiledPart(measured: readonly Measured[], roofline: Roofline):
       return [{ ...identity(work, measurement, "value and gradient / value"), figure, ratio: null, target }];
     }),
   );
-  return { id: "h", title, rows: [...rows, ...twoThreads, ...gradients], roofline };
+  return {
+    id: "h",
+    title,
+    rows: [...rows, ...twoThreads, ...gradients],
+    roofline: { ...limits, shares: measured.flatMap((each) => sharesOf(each, limits)) },
+  };
+}
+
+/** On each number of threads, in float32. */
+function sharesOf({ work, measurements }: Measured, limits: Limits): Share[] {
+  const { title, demands } = work;
+  if (demands === undefined) return [];
+  const limit = demands.of === "flops" ? limits.gigaflops : limits.gigabytesPerSecond;
+  return measurements.flatMap(({ name, dtype, milliseconds }) =>
+    (["value", "valueAndGrad"] as const).flatMap((mode) => {
+      const times = milliseconds[mode];
+      if (times === undefined || dtype !== "float32" || !compiledNames.includes(name)) return [];
+      const giga = demands[mode] / spread(times).median / 1e6;
+      return [{ title, what: names[mode], participant: name, of: demands.of, giga, fraction: giga / limit }];
+    }),
+  );
 }

@@ -3,6 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { arch, availableParallelism, cpus, platform } from "node:os";
 import { dirname } from "node:path";
 import { Worker } from "node:worker_threads";
+import { firstCallsInBrowser } from "./browser/first-calls.ts";
 import { measureInBrowser, webglParts as partsOnWebGL } from "./browser/host.ts";
 import { fullFirstCalls, measureFirstCalls, quickFirstCalls } from "./first-calls/first-calls.ts";
 import {
@@ -19,6 +20,7 @@ import type { Options, PartName } from "./options.ts";
 import { cotangent } from "./participants/cotangent.ts";
 import { jaxJs } from "./participants/jax-js.ts";
 import { tfjs } from "./participants/tfjs.ts";
+import "@tensorflow/tfjs-backend-wasm";
 import { machineLine, report } from "./report.ts";
 import {
   type Part,
@@ -147,7 +149,13 @@ async function compiledParts(only: readonly PartName[], quick: boolean, tell: Te
 async function firstCallParts(only: readonly PartName[], quick: boolean, tell: Tell): Promise<Part[]> {
   if (!only.includes("e")) return [];
   const patience = quick ? quickFirstCalls : fullFirstCalls;
-  return [firstCallPart(await measureFirstCalls(patience, tell), patience.operations)];
+  const calls = await measureFirstCalls(patience, tell);
+  const inBrowser = await firstCallsInBrowser(patience.browserRounds, tell);
+  if ("reason" in inBrowser) {
+    console.log(`First calls in a browser were not measured: ${inBrowser.reason}`);
+    return [firstCallPart(calls, patience.operations)];
+  }
+  return [firstCallPart([...calls, inBrowser], patience.operations)];
 }
 
 /** (d) and (g) on WebGL. */

@@ -11,11 +11,20 @@ import type {
   Task,
 } from "./participants/participant.ts";
 
+/** What a value costs at least, and a value with its gradient. */
+export interface Demands {
+  readonly of: "flops" | "bytes";
+  readonly value: number;
+  readonly valueAndGrad: number;
+}
+
 export interface Work {
   readonly id: string;
   readonly title: string;
   /** The scalar operations of a chain: its times are given per operation. */
   readonly operations?: number;
+  /** What the machine's limits allow at most: multiplications and additions of numbers, or bytes read and written once. */
+  readonly demands?: Demands;
   /** Whether the peers take part; they need minutes for a chain of a million operations. */
   readonly peers: boolean;
   /** How far values in float32 may be from the one in float64, relative to it. */
@@ -46,6 +55,7 @@ function elementwise(count: number): Work {
     id: `elementwise-${count}`,
     title: `sum(sin(x) · exp(-x²) + tanh(x)), ${count.toLocaleString("en")} elements`,
     peers: true,
+    demands: { of: "bytes", value: 4 * count, valueAndGrad: 8 * count },
     // Added up one after another in float32, as some do it, the sum loses digits with every element.
     valueTolerance: Math.max(2e-5, 2e-9 * count),
     build: (participant) => participant.elementwise?.(x),
@@ -70,6 +80,12 @@ function network(id: string, batch: number, hidden: number): Work {
     id,
     title: `network ${inputs}-${hidden}-${classes}, batch ${batch}`,
     peers: true,
+    // Back, the first product is needed for its weights alone, the second for both of its operands.
+    demands: {
+      of: "flops",
+      value: 2 * batch * hidden * (inputs + classes),
+      valueAndGrad: 2 * batch * hidden * (2 * inputs + 3 * classes),
+    },
     valueTolerance: 2e-5,
     build: (participant) => participant.network?.(data),
   };
@@ -81,6 +97,7 @@ function product(size: number): Work {
     id: `product-${size}`,
     title: `product of ${size} × ${size} matrices`,
     peers: true,
+    demands: { of: "flops", value: 2 * size ** 3, valueAndGrad: 2 * size ** 3 },
     valueTolerance: 2e-5,
     modes: ["value"],
     build: (participant) => participant.product?.(a, b, size),
@@ -91,6 +108,11 @@ function convolution(batch: number): Work {
   const sizes = { batch, channels: [8, 16] as const, classes: 10 };
   const targets = new Float32Array(batch * 10);
   for (let i = 0; i < batch; i++) targets[i * 10 + (i % 10)] = 1;
+  const [first, second, dense] = [
+    2 * batch * 24 * 24 * 25 * 8,
+    2 * batch * 8 * 8 * 25 * 8 * 16,
+    2 * batch * 4 * 4 * 16 * 10,
+  ];
   const data: ConvolutionData = {
     sizes,
     images: uniform(batch * 28 * 28, 0, 1, 8),
@@ -103,6 +125,7 @@ function convolution(batch: number): Work {
     id: "convolution",
     title: `two convolutions (8, 16 channels) and a dense layer, ${batch} images of 28 × 28`,
     peers: true,
+    demands: { of: "flops", value: first + second + dense, valueAndGrad: 2 * first + 3 * (second + dense) },
     valueTolerance: 2e-5,
     // Where two elements under a window differ by rounding alone, the largest is another one in float32.
     gradientTolerance: 1e-3,
@@ -113,6 +136,7 @@ function convolution(batch: number): Work {
 function recurrent(steps: number): Work {
   const sizes = { batch: 16, inputs: 32, hidden: 64, steps };
   const { batch, inputs, hidden } = sizes;
+  const flops = 2 * steps * batch * (inputs + hidden) * 4 * hidden;
   const data: RecurrentData = {
     sizes,
     rows: uniform(steps * batch * inputs, -1, 1, 12),
@@ -123,6 +147,7 @@ function recurrent(steps: number): Work {
     id: `recurrent-${steps}`,
     title: `LSTM of 64, batch 16, ${steps} steps`,
     peers: true,
+    demands: { of: "flops", value: flops, valueAndGrad: 3 * flops },
     valueTolerance: 2e-4,
     gradientTolerance: 2e-4,
     build: (participant) => participant.recurrent?.(data),

@@ -6,13 +6,14 @@
  */
 import { fileURLToPath } from "node:url";
 import { Worker, isMainThread, parentPort } from "node:worker_threads";
+import { wasmBackend } from "cotangent";
 import { cotangentBeginner } from "../participants/cotangent.ts";
 import { jaxJsBeginner } from "../participants/jax-js.ts";
 import type { Beginner } from "../participants/participant.ts";
 import type { Ask, Library, Reply } from "./first-calls.ts";
 
 const beginners: Record<Library, () => Promise<Beginner>> = {
-  cotangent: () => Promise.resolve(cotangentBeginner("float32")),
+  cotangent: () => Promise.resolve(cotangentBeginner("float32", wasmBackend)),
   jaxJs: jaxJsBeginner,
 };
 

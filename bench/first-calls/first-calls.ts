@@ -9,7 +9,7 @@ import type { Beginner } from "../participants/participant.ts";
 export const libraries = ["cotangent", "jaxJs"] as const;
 export type Library = (typeof libraries)[number];
 
-export const begun = ["gradient", "trace"] as const satisfies readonly (keyof Beginner)[];
+export const begun = ["gradient", "trace", "small"] as const satisfies readonly (keyof Beginner)[];
 export type Begun = (typeof begun)[number];
 
 export interface Ask {
@@ -20,12 +20,13 @@ export interface Ask {
 }
 
 export interface Reply {
-  /** The derivative, or the number of nodes. */
+  /** A derivative, or the number of nodes. */
   readonly found: number;
   readonly milliseconds: number;
 }
 
-export type Start = "cold" | "warm";
+/** In a fresh process, one that has made such calls before, or a fresh browser. */
+export type Start = "cold" | "warm" | "browser";
 
 export interface FirstCalls {
   readonly library: Library;
@@ -39,14 +40,34 @@ export interface FirstCalls {
 export interface FirstCallPatience {
   readonly operations: number;
   readonly rounds: number;
+  readonly browserRounds: number;
   /** First calls of other functions that a process has made before it counts as warm. */
   readonly warmUps: number;
 }
 
-export const fullFirstCalls: FirstCallPatience = { operations: 1000, rounds: 9, warmUps: 5 };
-export const quickFirstCalls: FirstCallPatience = { operations: 100, rounds: 3, warmUps: 1 };
+export const fullFirstCalls: FirstCallPatience = {
+  operations: 1000,
+  rounds: 9,
+  browserRounds: 5,
+  warmUps: 5,
+};
+export const quickFirstCalls: FirstCallPatience = {
+  operations: 100,
+  rounds: 3,
+  browserRounds: 1,
+  warmUps: 1,
+};
 
 const x = 1.25;
+/** Of each function one of its own, so that none is known from before. */
+const factorOf = (round: number): number => 2 + round / 16;
+/** The small function of a round. */
+export const smallAsk = (round: number): Ask => ({
+  what: "small",
+  x,
+  operations: 1000,
+  factor: factorOf(round),
+});
 /** As for other derivatives in float32. */
 const tolerance = 2e-5;
 
@@ -67,8 +88,7 @@ export async function measureFirstCalls(
         for (let round = start === "warm" ? -warmUps : 0; round < rounds; round++) {
           for (const [i, { library, replies }] of series.entries()) {
             const child = warm[i] ?? (await launch(library));
-            // A factor of its own for each function, so that none is known from before.
-            const ask = { what, x, operations, factor: 2 + round / 16 };
+            const ask = what === "small" ? smallAsk(round) : { what, x, operations, factor: factorOf(round) };
             const reply = await answer(child, ask);
             if (start === "cold") child.kill();
             if (round >= 0) replies.push({ ...ask, ...reply });
@@ -102,13 +122,20 @@ function exactDerivative(operations: number): number {
   return derivative(chain)(tensor(x, { dtype: "float64" })).item();
 }
 
+/** Of one term of sum(sin(x) · exp(-x²) + tanh(x)). */
+const smallDerivative = (Math.cos(x) - 2 * x * Math.sin(x)) * Math.exp(-x * x) + 1 / Math.cosh(x) ** 2;
+
 /** A gradient is judged by its number; a trace must have a node for each operation and the factor, and a few at most beside. */
-function agreementOf(what: Begun, replies: readonly (Reply & Ask)[], slope: number): Agreement {
-  const errors = replies.map(({ found, operations, factor }) =>
-    what === "gradient"
-      ? Math.abs(found - factor * slope) / Math.abs(factor * slope)
-      : Math.max(0, operations + 1 - found, found - operations - 4),
-  );
+export function agreementOf(
+  what: Begun,
+  replies: readonly (Reply & Ask)[],
+  chainDerivative = NaN,
+): Agreement {
+  const errors = replies.map(({ found, operations, factor }) => {
+    if (what === "trace") return Math.max(0, operations + 1 - found, found - operations - 4);
+    const slope = factor * (what === "small" ? smallDerivative : chainDerivative);
+    return Math.abs(found - slope) / Math.abs(slope);
+  });
   const gradientError = Math.max(...errors);
   return { valueError: 0, gradientError, agrees: gradientError <= tolerance };
 }

@@ -77,9 +77,7 @@ export function cotangent(
 
     elementwise(elements) {
       const x = constant(elements, [elements.length]);
-      const { run, differentiated } = prepared((v: Value) =>
-        v.sin().mul(v.square().neg().exp()).add(v.tanh()).sum(),
-      );
+      const { run, differentiated } = prepared(elementwiseOf);
       return tidied({
         value: () => run(x).item(),
         valueAndGrad() {
@@ -222,6 +220,8 @@ function lstmStep(
   return { cell: next, state: output.sigmoid().mul(next.tanh()) };
 }
 
+const elementwiseOf = (x: Value): Value => x.sin().mul(x.square().neg().exp()).add(x.tanh()).sum();
+
 function chainFrom(start: Value, operations: number): Value {
   let y = start;
   for (let i = 0; i < operations; i += 2) y = y.sin().mul(start);
@@ -238,14 +238,20 @@ function tidied(task: Task): Task {
 }
 
 /** The first calls of functions that no cache has seen. */
-export function cotangentBeginner(dtype: FloatDType): Beginner {
+export function cotangentBeginner(dtype: FloatDType, backend: Backend): Beginner {
   const scaled =
     (operations: number, factor: number) =>
     (x: Value): Value =>
       chainFrom(x, operations).mul(factor);
-  const scalar = (x: number): Value => tensor(x, { dtype, backend: jsBackend });
+  const scalar = (x: number): Value => tensor(x, { dtype, backend });
   return {
     gradient: (at, operations, factor) => jit(grad(scaled(operations, factor)))(scalar(at)).item(),
+    small(at, count, factor) {
+      const f = (x: Value): Value => elementwiseOf(x).mul(factor);
+      const x = tensor(new Float32Array(count).fill(at), { dtype, backend });
+      const [, gradient] = jit(valueAndGrad(f))(x);
+      return gradient.dataSync()[0];
+    },
     trace: (at, operations, factor) => stage(scaled(operations, factor))(scalar(at)).nodes.length,
   };
 }

@@ -72,13 +72,7 @@ export async function jaxJs({ jitted = false } = {}): Promise<Participant> {
     },
 
     elementwise(elements) {
-      return task(np.array(elements), (x) =>
-        np
-          .sin(x.ref)
-          .mul(np.exp(np.square(x.ref).neg()))
-          .add(np.tanh(x))
-          .sum(),
-      );
+      return task(np.array(elements), elementwiseOf);
     },
 
     network({ sizes: { batch, inputs, hidden, classes }, ...data }) {
@@ -191,10 +185,23 @@ export async function jaxJsBeginner(): Promise<Beginner> {
       chainFrom(x, operations).mul(factor);
   return {
     gradient: (at, operations, factor) => jit(grad(scaled(operations, factor)))(scalar(at)).item(),
+    small(at, count, factor) {
+      const f = (x: np.Array): np.Array => elementwiseOf(x).mul(factor);
+      const x = np.array(new Float32Array(count).fill(at));
+      const [, gradient] = (jit(valueAndGrad(f)) as unknown as Gradients<np.Array>)(x);
+      return gradient.dataSync()[0];
+    },
     trace: (at, operations, factor) =>
       makeJaxpr(scaled(operations, factor))(scalar(at)).jaxpr.jaxpr.eqns.length,
   };
 }
+
+const elementwiseOf = (x: np.Array): np.Array =>
+  np
+    .sin(x.ref)
+    .mul(np.exp(np.square(x.ref).neg()))
+    .add(np.tanh(x))
+    .sum();
 
 function chainFrom(start: np.Array, operations: number): np.Array {
   let y = start.ref;

@@ -104,4 +104,9 @@ export interface Beginner {
   gradient(x: number, operations: number, factor: number): number;
   /** Traces factor times the chain to a graph; the number of its nodes. */
   trace(x: number, operations: number, factor: number): number;
+  /**
+   * The gradient of factor times `elementwise`, for so many elements that are all x, by the first call of its jitted value and
+   * gradient; its first element.
+   */
+  small(x: number, count: number, factor: number): number;
 }

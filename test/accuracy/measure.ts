@@ -43,8 +43,7 @@ function program(backend: Backend, name: string): (columns: readonly Column[]) =
     });
 }
 
-const dtypeOfArray = (column: Column): FloatDType =>
-  column instanceof Float32Array ? "float32" : "float64";
+const dtypeOfArray = (column: Column): FloatDType => (column instanceof Float32Array ? "float32" : "float64");
 
 const view = new DataView(new ArrayBuffer(8));
 

@@ -1,21 +1,30 @@
 /** Compiled programs: the heap they share, what they copy and what not, rearrangements without copies, and what they refuse. */
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { Heap } from "@cotangent/backend-wasm";
 import {
+  type Backend,
   type Tensor,
   type TypedArray,
   type Value,
   arange,
   concatenate,
+  cond,
   evaluateGraph,
   grad,
   jit,
   jsBackend,
+  lgamma,
   scan,
   setThreads,
   stage,
+  switchCase,
   tensor,
   tidy,
+  valueAndGrad,
   wasmBackend,
+  whileLoop,
   withBackend,
   zeros,
 } from "cotangent";
@@ -235,6 +244,165 @@ test("a value of each dtype passes through a program unchanged, special values i
   });
 });
 
+describe("control flow", () => {
+  /** How often compiled code calls the host while `body` runs. */
+  function hostCalls(body: () => void): number {
+    const { Instance } = WebAssembly;
+    let calls = 0;
+    WebAssembly.Instance = class extends Instance {
+      constructor(module: WebAssembly.Module, imports: WebAssembly.Imports = {}) {
+        const host = { ...imports["host"] };
+        for (const name of ["node", "element"]) {
+          const original = host[name];
+          if (typeof original !== "function") continue;
+          host[name] = (...args: number[]): unknown => {
+            calls++;
+            return (original as (...words: number[]) => unknown)(...args);
+          };
+        }
+        super(module, { ...imports, host });
+      }
+    };
+    try {
+      body();
+    } finally {
+      WebAssembly.Instance = Instance;
+    }
+    return calls;
+  }
+
+  const rows = (x: Value): Value =>
+    x.reshape([1, 3]).mul(arange(0, 5, 1, { backend: x.backend }).reshape([5, 1]));
+  const functions: Readonly<Record<string, (x: Value) => Value>> = {
+    scan: (x) => scan((c: Value, row: Value) => [c.mul(row).sin().add(x), c.sum()], x, rows(x))[0].sum(),
+    "scan with checkpoints": (x) =>
+      scan((c: Value, row: Value) => [c.mul(row).sin().add(x), null], x, rows(x), {
+        checkpoint: "sqrt",
+      })[0].sum(),
+    whileLoop: (x) =>
+      whileLoop<{ n: Value; c: Value }>(
+        ({ n }) => n.lt(5),
+        ({ n, c }) => ({ n: n.add(1), c: c.mul(x).cos() }),
+        { n: tensor(0, { dtype: "int32", backend: x.backend }), c: x },
+      ).c.sum(),
+    cond: (x) =>
+      cond(
+        x.sum().gt(1),
+        (v: Value) => v.square().sum(),
+        (v: Value) => v.sin().sum(),
+        x,
+      ),
+    switchCase: (x) =>
+      switchCase(
+        x.sum().mul(2).floor().astype("int32"),
+        [0, 1, 2, 3].map((k) => (v: Value) => v.mul(k).exp().sum()),
+        x,
+      ),
+  };
+
+  test.each(Object.entries(functions))(
+    "%s and its way back are compiled: nothing is left to the host",
+    (_, f) => {
+      const run = (backend: typeof wasmBackend | typeof jsBackend): Value[] =>
+        [0.2, 0.4].flatMap((first) => {
+          const x = tensor([first, 0.3, 0.5], { backend });
+          const second = (v: Value): Value => grad(f)(v).square().sum();
+          return [...jit(valueAndGrad(f))(x), ...jit(valueAndGrad(second))(x)];
+        });
+      const found: Value[] = [];
+      expect(hostCalls(() => found.push(...run(wasmBackend)))).toBe(0);
+      const wanted = run(jsBackend);
+      found.forEach((value, i) => {
+        const expected = wanted[i].dataSync();
+        value
+          .dataSync()
+          .forEach((x, k) =>
+            expect(Math.abs(x - expected[k])).toBeLessThan(1e-13 * Math.max(1, Math.abs(expected[k]))),
+          );
+      });
+    },
+  );
+
+  test("what has no code is left to the host, and counted", () => {
+    const calls = hostCalls(() => onWasm(() => void jit((x: Value) => lgamma(x))(tensor([0.5, 1.5]))));
+    expect(calls).toBe(2);
+  });
+});
+
+test("programs that are collected give back their constants", async () => {
+  const { heap } = wasmBackend;
+  const before = heap.used;
+  onWasm(() => {
+    for (let i = 0; i < 10; i++)
+      tidy(() => {
+        const large = arange(100_000).mul(i + 1);
+        jit((x: Value) => x.add(large).sum())(tensor(1));
+      });
+  });
+  expect(heap.used).toBeGreaterThan(before + 9 * 800_000);
+  for (const deadline = Date.now() + 10_000; heap.used > before + 100_000 && Date.now() < deadline;) {
+    globalThis.gc?.();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  expect(heap.used).toBeLessThanOrEqual(before + 100_000);
+});
+
+describe("what a graph is turned into before it is compiled", () => {
+  /** As a program on either backend; the signs of zeros count. */
+  const compare = (f: (x: Value) => Value[], elements: readonly number[]): void => {
+    const run = (backend: typeof wasmBackend | typeof jsBackend): unknown =>
+      withBackend(backend, () => {
+        const x = tensor([...elements]);
+        return evaluateGraph(stage((v: Value) => f(v))(x), [x]).map((value) => value.toArray());
+      });
+    expect(run(wasmBackend)).toEqual(run(jsBackend));
+  };
+
+  test(`sums of padded values, side by side, apart and over each other (seed ${seed})`, () => {
+    const part = tuple(nat(30), integer({ min: 1, max: 30 }));
+    assert(
+      property(array(part, { minLength: 1, maxLength: 4 }), boolean(), (parts, isWhole) => {
+        const pads: (readonly [number, number, number])[] = [];
+        if (isWhole) {
+          let begin = 0;
+          const total = parts.reduce((sum, [, size]) => sum + size, 0);
+          for (const [, size] of parts) {
+            pads.push([begin, size, total - begin - size]);
+            begin += size;
+          }
+        } else for (const [begin, size] of parts) pads.push([begin, size, 60 - begin - size]);
+        const elements = Array.from({ length: 30 }, (_, i) => [-0, 0, -1.5, Infinity, 2][i % 5]);
+        compare(
+          (x) => [
+            pads
+              .map(([low, size, high]) =>
+                x
+                  .slice([0], [size])
+                  .mul(3)
+                  .pad([[low, high]]),
+              )
+              .reduceRight((sum, each) => each.add(sum)),
+          ],
+          elements,
+        );
+      }),
+      { seed, numRuns: 60 },
+    );
+  });
+
+  test.each([0, -0, 1, -2.5, NaN, Infinity])("constants that are %s in every element", (number) => {
+    const constant = (backend: Backend): Value => tensor(Array<number>(30).fill(number), { backend });
+    const f = (x: Value): Value[] => {
+      const c = constant(x.backend);
+      return [x.mul(c), x.strongMul(c), c.add(x).sum(), c, c.reshape([5, 6]), x.outer(c)];
+    };
+    compare(
+      f,
+      Array.from({ length: 30 }, (_, i) => [-0, 0, -1.5, Infinity, 2][i % 5]),
+    );
+  });
+});
+
 describe("threads", () => {
   const heavy = (x: Value): Value[] => {
     const y = x.mul(x).add(1).sqrt();
@@ -297,6 +465,12 @@ describe("threads", () => {
     );
     expect(run().all).toBe(total + 1000);
     warnings.mockRestore();
+  });
+
+  test("a process that has workers ends by itself", { timeout: 30_000 }, async () => {
+    const script = fileURLToPath(new URL("../threads/exits.ts", import.meta.url));
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, [script]);
+    expect([stdout, stderr]).toEqual([`2 threads, ${512 * 512 * 129}\n`, ""]);
   });
 
   test("a number of threads that there cannot be is refused", () => {

@@ -295,6 +295,53 @@ describe("convolutions and pooling", () => {
     );
   });
 
+  test.each(["float64", "float32"] as const)(
+    "filters that reach far over the edges of an image, transposed, in %s",
+    (dtype) => {
+      const params = (dilation: readonly [number, number]) => ({
+        strides: [1, 1] as const,
+        dilation,
+        padding: [
+          [0, 0],
+          [1, 0],
+        ] as const,
+      });
+      for (const [filter, dilation] of [
+        [
+          [5, 5],
+          [1, 1],
+        ],
+        [
+          [3, 6],
+          [2, 1],
+        ],
+        [
+          [9, 1],
+          [1, 1],
+        ],
+      ] as const) {
+        const image = [3, 12, 13, 4];
+        const size = [0, 1].map(
+          (axis) => image[axis + 1] + (axis === 1 ? 1 : 0) - (filter[axis] - 1) * dilation[axis],
+        );
+        const f = (y: Value, ct: Value): Value[] => [
+          convolveInputTranspose(ct, y, { ...params(dilation), size: image }),
+        ];
+        const run = (backend: typeof wasmBackend | typeof jsBackend): Float64Array[] =>
+          results(
+            backend,
+            dtype,
+            [
+              [...filter, 4, 6],
+              [3, ...size, 6],
+            ],
+            f,
+          );
+        expectClose(run(wasmBackend), run(jsBackend), dtype, 6 * filter[0] * filter[1]);
+      }
+    },
+  );
+
   test(`pooling, and the patches and their sums that its derivatives are made of (seed ${seed})`, () => {
     assert(
       property(windows, floating, ({ image, filter, params: { strides, dilation, padding } }, dtype) => {

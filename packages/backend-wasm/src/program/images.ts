@@ -181,7 +181,11 @@ export class Images {
     const isApart = [0, 1].every((i) => (window[i] - 1) * params.dilation[i] < params.strides[i]);
     if (!isApart || x.aval.size < around.size) this.fill(place, around, 0);
     if (isApart) {
-      this.lower.write(inMemory(avalOf(from.shape, output.dtype), this.lower.address(x), from), place, windows);
+      this.lower.write(
+        inMemory(avalOf(from.shape, output.dtype), this.lower.address(x), from),
+        place,
+        windows,
+      );
       this.cut(around, place, output, params, target);
       return;
     }
@@ -204,7 +208,10 @@ export class Images {
   private cut(around: Aval, place: Expr, output: Aval, { padding }: PoolParams, target: Expr): void {
     if (around.size === output.size) return;
     const low = [0, padding[0][0], padding[1][0], 0];
-    this.lower.write(inMemory(output, place, paddedLayout(output.shape, around.shape, low, [0, 0, 0, 0])), target);
+    this.lower.write(
+      inMemory(output, place, paddedLayout(output.shape, around.shape, low, [0, 0, 0, 0])),
+      target,
+    );
   }
 
   /** A reduction over the places of the window. */

@@ -37,7 +37,9 @@ function padded(graph: Graph, input: Variable, { low, high, interior }: PadParam
 function together(a: Pieces | undefined, b: Pieces | undefined): Pieces | undefined {
   if (a === undefined || b === undefined || a.axis !== b.axis) return undefined;
   const list = [...a.list, ...b.list].toSorted((p, q) => p.begin - q.begin);
-  return list.every(({ begin }, i) => i === 0 || list[i - 1].end <= begin) ? { axis: a.axis, list } : undefined;
+  return list.every(({ begin }, i) => i === 0 || list[i - 1].end <= begin)
+    ? { axis: a.axis, list }
+    : undefined;
 }
 
 /**
