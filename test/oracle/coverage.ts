@@ -11,7 +11,8 @@ import { functionsWithoutPeers, primitivesWithoutPeers } from "./without-peers.t
 const core = new URL("../../packages/core/src/", import.meta.url);
 const files = [
   ...readdirSync(new URL("ops/", core)).map((file) => `ops/${file}`),
-  ...["random/keys.ts", "random/distributions.ts"],
+  "random/keys.ts",
+  "random/distributions.ts",
 ];
 const modules = await Promise.all(
   files.map((file): Promise<Record<string, unknown>> => import(new URL(file, core).href)),

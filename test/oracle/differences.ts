@@ -5,7 +5,7 @@
 import type { Peer } from "./fixtures.ts";
 import type { Verdict } from "./judge.ts";
 
-/** Which derivative: of the first order in both modes, of the second in all compositions. */
+/** Which derivative: of the first order in both modes, of the second by two compositions of them. */
 export type Order = "value" | "first" | "second";
 
 /**

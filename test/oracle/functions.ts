@@ -3,7 +3,6 @@ import {
   type DotParams,
   type ConvTransposeParams,
   type FloatDType,
-  type Params,
   type PoolParams,
   type ReductionOptions,
   type Value,
@@ -81,7 +80,7 @@ const bound =
   (inputs, params) => {
     const primitive = primitives().get(name);
     if (primitive === undefined) throw new Error(`There is no primitive ${name}.`);
-    return [bind(primitive, [...inputs], params as Params)];
+    return [bind(primitive, [...inputs], params)];
   };
 
 const unaryMethods = [

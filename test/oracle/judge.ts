@@ -116,12 +116,20 @@ function referenceOf(subject: Case): Reference {
 }
 
 function reference(subject: Case): Reference {
-  const on = (backend: Backend, moved?: (x: number) => number): Found =>
-    measure(subject, { backend, dtype: "float64", jitted: false }, moved);
+  const on = (backend: Backend, moved?: (x: number) => number, names?: readonly Way[]): Found =>
+    measure(subject, { backend, dtype: "float64", jitted: false }, moved, names);
   const found = on(jsBackend);
-  const flat = (each: Found): number[] => [...each.values()].flat(2);
-  const compute = (backend: Backend): number[] =>
-    backend === jsBackend ? flat(found) : flat(on(backend, roundedDifferently()));
+  const arraysOf = (way: Way, from: Found = found): readonly (readonly number[])[] => from.get(way) ?? [];
+  const spreadsOf = (way: Way): Float64Array =>
+    roundingSpreads(
+      (backend) =>
+        (backend === jsBackend
+          ? arraysOf(way)
+          : arraysOf(way, on(backend, roundedDifferently(), [way]))
+        ).flat(),
+      jsBackend,
+      "float64",
+    );
 
   /** The largest number of a quantity: at the same point, where elements are points. */
   const scaleOf = (quantity: Quantity, index: number): number => {
@@ -134,20 +142,13 @@ function reference(subject: Case): Reference {
     }
     return largest;
   };
-  const places = new Map<Way, number[]>();
-  let next = 0;
-  for (const [way, arrays] of found) {
-    places.set(
-      way,
-      arrays.map(({ length }) => (next += length) - length),
-    );
-  }
-  let spreads: Float64Array | undefined;
+  const spreads = new Map<Way, Float64Array>();
   let verdicts: readonly Verdict[] | undefined;
   return {
     verdicts: () => (verdicts ??= verdictsOn(subject, found, "float64")),
     conditionOf: ({ way, quantity, part, index }, dtype) => {
-      spreads ??= roundingSpreads(compute, jsBackend, "float64");
+      const known = spreads.get(way) ?? spreadsOf(way);
+      spreads.set(way, known);
       // Rounding moves a number in proportion.
       const units = roundoff[dtype] / roundoff.float64;
       const scale = scaleOf(quantity, index);
@@ -156,8 +157,9 @@ function reference(subject: Case): Reference {
       // A number is computed from terms that are as large as the largest of its like; unless elements are points, whose
       // second derivatives have nothing to do with each other's first ones.
       const rounding = roundoff[dtype] * (subject.pointwise ? scale : terms);
-      const place = (places.get(way) as number[])[part] + index;
-      return { spread: units * spreads[place] + rounding, scale: terms };
+      const before = arraysOf(way).slice(0, part);
+      const place = before.reduce((sum, { length }) => sum + length, index);
+      return { spread: units * known[place] + rounding, scale: terms };
     },
   };
 }

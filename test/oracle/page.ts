@@ -41,7 +41,7 @@ ${made["jax"]} and PyTorch ${made["torch"]}, and where they act element by eleme
 \`test/oracle/python/make_fixtures.py\` makes them, and the tests read them without Python. Whatever differs by more than
 roundings is in this table, or a test fails; so does a row of which nothing differs any more.
 
-"first" are derivatives of the first order, in both modes; "second" those of the second, in all compositions. "finite" is
+"first" are derivatives of the first order, in both modes; "second" those of the second, forward over reverse and reverse over reverse. "finite" is
 a number other than the one of the other side; "exact" the one that arbitrary precision gives.
 
 | function | where | of | Cotangent | peers | because |

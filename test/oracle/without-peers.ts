@@ -9,7 +9,8 @@ export const primitivesWithoutPeers: Readonly<Record<string, string>> = {
     "the other. The fixtures of whileLoop and scanWithCheckpoints go through it.",
 };
 
-const otherDraws = "The peers make other numbers of the same bits, so nothing but a distribution could be compared.";
+const otherDraws =
+  "The peers make other numbers of the same bits, so nothing but a distribution could be compared.";
 
 /** Functions of `core/src/ops` and of random numbers, by their names there. */
 export const functionsWithoutPeers: Readonly<Record<string, string>> = {
