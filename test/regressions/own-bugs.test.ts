@@ -4,9 +4,12 @@ import {
   backends,
   checkpoint,
   derivative,
+  fixedPoint,
   grad,
   hvp,
   jit,
+  jvp,
+  maxPool2d,
   scan,
   tensor,
   withBackend,
@@ -82,3 +85,79 @@ test.each(backends().map(({ name }) => name))(
       expect(g(v).toArray()).toEqual([163, 291]);
     }),
 );
+
+test("xlogy: the mixed second derivative at x = 0 is 1 / y in all compositions", () => {
+  const f = (p: Value): Value => p.at(0).xlogy(p.at(1));
+  for (const composition of compositions) {
+    // d²(x log y) at (0, 4): 0, 1 / y and -x / y².
+    const row = (v: number[]): unknown => hvp(f, tensor([0, 4]), tensor(v), composition).toArray();
+    expect(row([1, 0])).toEqual([0, 0.25]);
+    expect(row([0, 1])).toEqual([0.25, 0]);
+  }
+});
+
+test("max, min and max pooling: beside a NaN both modes give NaN", () => {
+  const image = (x: Value): Value => x.reshape([1, 1, 3, 1]);
+  for (const f of [
+    (x: Value) => x.max(),
+    (x: Value) => x.min(),
+    (x: Value) => maxPool2d(image(x), [1, 3]).sum(),
+  ]) {
+    const x = tensor([1, NaN, 2]);
+    expect(grad(f)(x).toArray()).toEqual([NaN, NaN, NaN]);
+    expect(jvp(f, [x], [tensor([1, 0, 0])])[1].item()).toBeNaN();
+  }
+});
+
+test("max, min and max pooling: an infinite cotangent stays with what was chosen", () => {
+  const image = (x: Value): Value => x.reshape([1, 1, 3, 1]);
+  for (const f of [
+    (x: Value) => x.max(),
+    (x: Value) => x.neg().min().neg(),
+    (x: Value) => maxPool2d(image(x), [1, 3]).sum(),
+  ]) {
+    // The root has an infinite slope at 0, the largest element.
+    const x = tensor([-1, 0, -2]);
+    expect(Array.from(grad((y) => f(y).sqrt())(x).dataSync(), Math.abs)).toEqual([0, Infinity, 0]);
+    expect(Math.abs(jvp((y: Value) => f(y).sqrt(), [x], [tensor([1, 0, 1])])[1].item())).toBe(0);
+  }
+});
+
+test("pow(0, NaN): its derivative in y is NaN", () => {
+  const inY = (y: Value): Value => tensor(0).pow(y);
+  expect(grad(inY)(NaN).item()).toBeNaN();
+  expect(derivative(inY)(NaN).item()).toBeNaN();
+  expect(grad(inY)(-1).item()).toBe(-Infinity);
+});
+
+test("mod: the derivative in y belongs to the remainder, however x / y is rounded", () => {
+  for (const [x, y, expected] of [
+    [0.3, 0.1, -2], // 0.3 / 0.1 rounds to 3, but the remainder is that of 2
+    [1e-300, -1e300, 1], // x / y rounds to 0
+    [1, -Infinity, 1],
+    [1, Infinity, 0],
+    [7, 3, -2],
+    [-7, 3, 3],
+  ]) {
+    const inY = (v: Value): Value => tensor(x).mod(v);
+    expect(grad(inY)(y).item()).toBeCloseTo(expected, 15);
+    expect(derivative(inY)(y).item()).toBeCloseTo(expected, 15);
+  }
+});
+
+test("fixedPoint: derivatives are as near as the option says, not only the value", () => {
+  // x = cos(x / 2) + a, so dx/da = 1 / (1 + sin(x / 2) / 2).
+  const solve = (a: Value): Value =>
+    fixedPoint((x: Value) => x.mul(0.5).cos().add(a), a.zerosLike(), { tolerance: 1e-15 });
+  const expected = 1 / (1 + Math.sin(solve(tensor(1.5)).item() / 2) / 2);
+  // A few roundings, where the default is 1e-12.
+  for (const found of [grad(solve)(1.5), derivative(solve)(1.5)])
+    expect(Math.abs(found.item() - expected)).toBeLessThan(16 * 2 ** -53);
+});
+
+test("sinc: 0 at whole numbers, and no digits lost far out", () => {
+  for (const x of [1, -2, 3, 1e15]) expect(Math.abs(tensor(x).sinc().item())).toBe(0);
+  // At 100000.25 it is sin(π/4) / (π 100000.25); a few roundings.
+  const expected = Math.SQRT1_2 / (Math.PI * 100000.25);
+  expect(Math.abs(tensor(100000.25).sinc().item() / expected - 1)).toBeLessThan(8 * 2 ** -53);
+});

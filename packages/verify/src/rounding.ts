@@ -126,18 +126,28 @@ function sumOfTerms(
 }
 
 /**
- * The largest change of any number that `compute` gives, over a few runs with rounding errors of the dtype. Not finite
+ * The largest change of each number that `compute` gives, over a few runs with rounding errors of the dtype. Not finite
  * where an error makes a result so.
  */
+export function roundingSpreads(
+  compute: (backend: Backend) => Numbers,
+  reference: Backend,
+  dtype: FloatDType,
+): Float64Array {
+  const exact = compute(reference);
+  const spreads = new Float64Array(exact.length);
+  for (let run = 1; run <= 6; run++) {
+    const moved = compute(noisy(reference, dtype, uniform(run)));
+    spreads.forEach((spread, i) => (spreads[i] = Math.max(spread, distance([moved[i]], [exact[i]]))));
+  }
+  return spreads;
+}
+
+/** The largest of them. */
 export function roundingSpread(
   compute: (backend: Backend) => Numbers,
   reference: Backend,
   dtype: FloatDType,
 ): number {
-  const exact = compute(reference);
-  let spread = 0;
-  for (let run = 1; run <= 6; run++) {
-    spread = Math.max(spread, distance(compute(noisy(reference, dtype, uniform(run))), exact));
-  }
-  return spread;
+  return roundingSpreads(compute, reference, dtype).reduce((a, b) => Math.max(a, b), 0);
 }

@@ -210,7 +210,7 @@ export function customRoot<T>(
 ): T {
   const who = "customRoot";
   const start = flatten(who, guess, "the guess");
-  const { tangentSolve = iterate as LinearSolver<T>, transposedSolve = tangentSolve } = options;
+  const { tangentSolve = iterateTo({}) as LinearSolver<T>, transposedSolve = tangentSolve } = options;
   const { graph, captured, tree } = nestedGraph(who, f, [start.tree], backendOf(start.values));
   likeLeaves(who, "f(x)", unflatten(tree, standIns(graph)), start.tree, start.values);
   const count = captured.length;
@@ -298,23 +298,26 @@ function repeat<T>(step: (x: T) => T, start: T, { tolerance, maxIterations = 10_
 }
 
 /** Solves J x = b by x <- x - (J x - b), which converges where I - J is a contraction: so it is at fixed points. */
-function iterate(product: (x: unknown) => unknown, b: unknown): unknown {
-  const right = leaves(b) as Value[];
-  const step = (x: unknown): unknown => {
-    const image = leaves(product(x)) as Value[];
-    let next = 0;
-    return mapTree(x, (leaf) => {
-      const i = next++;
-      return (leaf as Value).sub(image[i].sub(right[i]));
-    });
+function iterateTo(options: FixedPointOptions): (product: (x: unknown) => unknown, b: unknown) => unknown {
+  return (product, b) => {
+    const right = leaves(b) as Value[];
+    const step = (x: unknown): unknown => {
+      const image = leaves(product(x)) as Value[];
+      let next = 0;
+      return mapTree(x, (leaf) => {
+        const i = next++;
+        return (leaf as Value).sub(image[i].sub(right[i]));
+      });
+    };
+    return repeat(step, b, options);
   };
-  return repeat(step, b, {});
 }
 
 /**
  * The fixed point x = f(x) of a contraction, by iteration, differentiable in what f closes over, at the price of one
  * more such iteration for a derivative, whatever the number of steps that the first one took.
  *
+ * @param options when iterations end, that of a derivative too.
  * @throws ShapeError or DTypeError where f(x) is not like x.
  * @example
  * ```ts
@@ -327,7 +330,9 @@ export function fixedPoint<T>(f: (x: T) => T, guess: Liftable<T>, options: Fixed
     let next = 0;
     return mapTree(x, (leaf) => (leaf as Value).sub(image[next++]));
   };
-  return customRoot<T>(residual, guess, (g, start) => repeat((x) => subtract(x, g(x)), start, options));
+  return customRoot<T>(residual, guess, (g, start) => repeat((x) => subtract(x, g(x)), start, options), {
+    tangentSolve: iterateTo(options) as LinearSolver<T>,
+  });
 }
 
 function subtract<T>(x: T, y: T): T {

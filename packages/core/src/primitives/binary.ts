@@ -39,7 +39,8 @@ export const pow: BinaryOp = binary("pow", {
   partials: {
     // 0 where y is, whatever x: but as a product, so that its own derivative in y there is x⁻¹.
     x: (x, y) => strongMul(y, x.pow(y.sub(1))),
-    y: (x, y, output) => where(x.eq(0), where(y.ge(0), y.zerosLike(), -Infinity), output.mul(x.log())),
+    // At 0 the limit from above: -0^y below y = 0, where that is infinite, and 0 from there on.
+    y: (x, y, output) => where(x.eq(0), where(y.ge(0), 0, output.abs().neg()), output.mul(x.log())),
   },
   saves: { x: ["x", "y"], y: ["x", "y", "output"] },
   domain: { x: positive(), y: real() },
@@ -106,8 +107,13 @@ export const atan2: BinaryOp = binary("atan2", {
 
 /** x - floor(x / y) y: the remainder with the sign of y, as in Python. */
 export const mod: BinaryOp = binary("mod", {
-  partials: { x: (x) => x.onesLike(), y: (x, y) => x.div(y).floor().neg() },
-  saves: { x: ["x"], y: ["x", "y"] },
+  partials: {
+    x: (x) => x.onesLike(),
+    // -floor(x / y) of the quotient that the output belongs to: x / y may round to the next whole number, or to 0. Only
+    // of an infinite y and an x of the other sign is the remainder infinite, and the quotient then just below 0.
+    y: (x, y, output) => where(output.abs().eq(Infinity), 1, x.sub(output).div(y).round().neg()),
+  },
+  saves: { x: ["x"], y: ["x", "y", "output"] },
   // y is near 1 or 2 and x near half of an odd number, so that their quotient is never near a whole one.
   domain: {
     x: real({ kinks: [-3, -2, -1, 0, 1, 2, 3], margin: 0.3 }),

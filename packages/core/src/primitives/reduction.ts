@@ -6,7 +6,6 @@ import { type Draw, type Domain, type Sample, argument, interval, real } from ".
 import type { Value } from "../value.ts";
 import { strongMul } from "./binary.ts";
 import { concatenate } from "./shape.ts";
-import { where } from "./selection.ts";
 
 /** Distinct, sorted axes, none negative: the op functions normalise what the user gives. */
 export interface Axes {
@@ -111,11 +110,13 @@ export const reduceProd: Op<readonly ["x"], Axes> = primitive("prod", {
   sample: (draw) => reduction(draw, interval(-2, 2)),
 });
 
-/** Where the elements are those that the reduction chose, and how many share each choice. */
-function chosen(x: Value, output: Value, axes: readonly number[]): { mask: Value; share: Value } {
-  const mask = x.eq(spread(output, x.aval, axes));
-  const count = reduceSum(mask.astype(x.dtype), { axes });
-  return { mask, share: count.reciprocal() };
+/**
+ * The derivative of the reduction with respect to each element: shared by those that it chose, 0 for the others, and NaN
+ * for all where there is a NaN, which equals nothing.
+ */
+function shares(x: Value, output: Value, axes: readonly number[]): Value {
+  const chosen = x.eq(spread(output, x.aval, axes)).astype(x.dtype);
+  return chosen.mul(spread(reduceSum(chosen, { axes }).reciprocal(), x.aval, axes));
 }
 
 const extremum = (name: "reduceMax" | "reduceMin"): Op<readonly ["x"], Axes> => {
@@ -127,16 +128,11 @@ const extremum = (name: "reduceMax" | "reduceMin"): Op<readonly ["x"], Axes> => 
       return reduced([x], params);
     },
     jvp: {
-      x: (dx, { x, output, params }) => {
-        const { mask, share } = chosen(x, output, params.axes);
-        return reduceSum(where(mask, dx, 0), params).mul(share);
-      },
+      x: (dx, { x, output, params }) => reduceSum(strongMul(dx, shares(x, output, params.axes)), params),
     },
     vjp: {
-      x: (ct, { x, output, avals, params }) => {
-        const { mask, share } = chosen(x, output, params.axes);
-        return where(mask, spread(ct.mul(share), avals.x, params.axes), 0);
-      },
+      x: (ct, { x, output, avals, params }) =>
+        strongMul(spread(ct, avals.x, params.axes), shares(x, output, params.axes)),
     },
     batch: ([x], _, { axes }) => reduce(x, { axes: shifted(axes) }),
     cost: perElement,

@@ -7,7 +7,7 @@ import type { Value } from "../value.ts";
 import { type WindowParams, windowCount } from "./convolution.ts";
 import { overImages } from "../vmap/batch-rules.ts";
 import { pad, slice } from "./shape.ts";
-import { where } from "./selection.ts";
+import { strongMul } from "./binary.ts";
 
 export interface PoolParams extends WindowParams {
   readonly window: readonly [number, number];
@@ -149,14 +149,16 @@ function eachOffset(padded: Shape, params: PoolParams): { begin: number[]; end: 
   return offsets;
 }
 
-/** Which elements of the patches attain their window's maximum, among those that are no padding; and 1 / how many. */
-function winners(x: Value, output: Value, params: PoolParams): { mask: Value; share: Value } {
+/**
+ * The derivative of each window's maximum with respect to the elements under it, as patches: shared by those that attain
+ * it and are no padding, 0 for the others, and NaN for all where there is a NaN, which equals nothing.
+ */
+function shares(x: Value, output: Value, params: PoolParams): Value {
   const [n, oh, ow, c] = output.shape;
   const inImage = patches(x.onesLike(), params).gt(0);
-  const mask = patches(x, params)
-    .eq(output.reshape([n, oh, ow, 1, c]))
-    .and(inImage);
-  return { mask, share: mask.astype(x.dtype).sum({ axis: 3 }).reciprocal() };
+  const attains = patches(x, params).eq(output.reshape([n, oh, ow, 1, c]));
+  const winners = attains.and(inImage).astype(x.dtype);
+  return winners.mul(winners.sum({ axis: 3, keepDims: true }).reciprocal());
 }
 
 const pooledShape = (who: string, x: Aval, params: PoolParams): Aval => {
@@ -178,16 +180,13 @@ export const maxPooling: Op<readonly ["x"], PoolParams> = primitive("maxPool2d",
   residuals: { x: ["x", "output"] },
   shape: ([x], params: PoolParams) => pooledShape("maxPool2d", x, params),
   jvp: {
-    x: (dx, { x, output, params }) => {
-      const { mask, share } = winners(x, output, params);
-      return where(mask, patches(dx, params), 0).sum({ axis: 3 }).mul(share);
-    },
+    x: (dx, { x, output, params }) =>
+      strongMul(patches(dx, params), shares(x, output, params)).sum({ axis: 3 }),
   },
   vjp: {
     x: (ct, { x, output, avals, params }) => {
-      const { mask, share } = winners(x, output, params);
       const [n, oh, ow, c] = ct.shape;
-      const each = where(mask, ct.mul(share).reshape([n, oh, ow, 1, c]), 0);
+      const each = strongMul(ct.reshape([n, oh, ow, 1, c]), shares(x, output, params));
       return overlapAdd(each, { ...params, size: avals.x.shape });
     },
   },
