@@ -23,6 +23,7 @@ import {
   strongMul,
   where,
 } from "cotangent";
+import { complexForms } from "@cotangent/verify";
 
 /** A primitive with one fault in it. */
 export interface Mutant {
@@ -64,6 +65,8 @@ function plant(
   const kernel = jsBackend.kernels.get(original.name);
   const multiple = jsBackend.multipleKernels.get(original.name);
   registry.set(name, primitive);
+  const complexForm = complexForms.get(original.name);
+  if (complexForm !== undefined) complexForms.set(name, complexForm);
   if (kernel !== undefined) {
     jsBackend.kernels.set(name, kernel);
     if (change !== null) faulty.kernels.set(name, change?.(kernel) ?? kernel);
@@ -79,11 +82,32 @@ function plant(
     dtype,
     remove: () => {
       registry.delete(name);
+      complexForms.delete(name);
       for (const backend of [jsBackend, faulty]) {
         backend.kernels.delete(name);
         backend.multipleKernels.delete(name);
       }
     },
+  };
+}
+
+/** A fault in a record itself, of what nothing keeps a copy. */
+function plantInPlace(
+  original: Primitive,
+  fault: string,
+  place: string,
+  changes: Pick<Primitive, "cost">,
+): Mutant {
+  const { cost } = original;
+  Object.assign(original, changes);
+  return {
+    name: `${original.name}: ${fault}`,
+    of: original.name,
+    where: place,
+    fault,
+    primitive: original,
+    dtype: "float64",
+    remove: () => Object.assign(original, { cost }),
   };
 }
 
@@ -516,7 +540,15 @@ function* ofInference(original: Primitive): Generator<Mutant> {
 
 /** A residual that the rules read and the tape does not keep. */
 function* ofResiduals(original: Primitive): Generator<Mutant> {
-  for (const [i, bits] of original.residuals.entries())
+  const { rules } = original;
+  const read =
+    rules.form === "written"
+      ? functionsOf(rules.vjp)
+      : "transpose" in rules
+        ? functionsOf(rules.transpose)
+        : undefined;
+  for (const [i, bits] of original.residuals.entries()) {
+    if (read !== undefined && !(original.args[i] in read)) continue;
     for (const bit of [...original.args.map((_, k) => 1 << k), outputBit])
       if (bits & bit) {
         const what = bit === outputBit ? "output" : original.args[Math.log2(bit)];
@@ -524,16 +556,20 @@ function* ofResiduals(original: Primitive): Generator<Mutant> {
           residuals: original.residuals.map((own, k) => (k === i ? own & ~bit : own)),
         });
       }
+  }
 }
 
 /** What it says that it costs. */
 function* ofCost(original: Primitive): Generator<Mutant> {
   const { cost } = original;
-  yield plant(original, "cost negative", "cost", { cost: (...call) => -1 - cost(...call) });
-  yield plant(original, "cost that of one element", "cost", {
-    cost: (...call) => Math.min(1, cost(...call)),
-  });
-  yield plant(original, "cost squared", "cost", { cost: (...call) => cost(...call) ** 2 });
+  const faults: Readonly<Record<string, (right: number) => number>> = {
+    "cost negative": (right) => -1 - right,
+    "cost that of one element": (right) => Math.min(1, right),
+    "cost squared": (right) => right ** 2,
+  };
+  // A batching rule applies the record that it belongs to, so that a copy would not be seen.
+  for (const [fault, wrong] of Object.entries(faults))
+    yield plantInPlace(original, fault, "cost", { cost: (...call) => wrong(cost(...call)) });
 }
 
 /** Kernels that are wrong where vectors end, by rounding, in what they read. */
@@ -584,6 +620,11 @@ function* ofKernels(original: Primitive): Generator<Mutant> {
         (kernel) =>
         ([x, y], ...rest) =>
           x.aval.toString() === y.aval.toString() ? kernel([y, x], ...rest) : kernel([x, y], ...rest),
+    });
+  const tied = { lt: "le", le: "lt", gt: "ge", ge: "gt" }[original.name];
+  if (tied !== undefined)
+    yield plant(original, "ties the other way", "kernel", {
+      kernel: () => jsBackend.kernels.get(tied) as Kernel,
     });
   for (const { key, change } of changedParams(paramsOfAny(original)))
     yield plant(original, "wrong parameter", `kernel, ${key}`, {

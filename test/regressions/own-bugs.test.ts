@@ -3,6 +3,7 @@ import {
   type Value,
   backends,
   checkpoint,
+  concatenate,
   derivative,
   fixedPoint,
   grad,
@@ -10,6 +11,8 @@ import {
   jit,
   jvp,
   maxPool2d,
+  linearTranspose,
+  linearize,
   scan,
   tensor,
   withBackend,
@@ -40,6 +43,25 @@ test("xlogy: the mixed second derivative at x = 0 is 1 / y in all compositions",
     expect(row([1, 0])).toEqual([0, 0.5]);
     // -x / y² is a zero of some sign.
     expect(row([0, 1])).toEqual([0.5, expect.closeTo(0, 300)]);
+  }
+});
+
+test("a linearised function of several inputs, some constant, has a transpose", () => {
+  const ones = tensor([1, 1]);
+  const cases: readonly [f: (x: Value) => Value, expected: readonly number[]][] = [
+    [(x) => concatenate([x, ones], 0).mul(tensor([1, 2, 3, 4])), [1, 2]],
+    [
+      (x) =>
+        ones
+          .at(0)
+          .mul(x)
+          .add(scan((c: Value, w: Value) => [c.mul(w), null], ones, x)[0]),
+      [5, 3],
+    ],
+  ];
+  for (const [f, expected] of cases) {
+    const [y, push] = linearize(f, tensor([1, 2]));
+    expect(linearTranspose(push, tensor([1, 2]))(y.onesLike())[0].toArray()).toEqual(expected);
   }
 });
 

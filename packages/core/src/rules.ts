@@ -40,7 +40,7 @@ export function pushforward(
       return bind(
         primitive,
         inputs.map((x, i) =>
-          argumentName(primitive, i) in rules.transpose ? (tangents[i] ?? x.zerosLike()) : x,
+          argumentName(primitive, i) in rules.transpose ? (tangents[i] ?? zeroTangent(x, tangents)) : x,
         ),
         params,
       );
@@ -56,6 +56,16 @@ export function pushforward(
       return total.broadcastTo(output.shape);
     }
   }
+}
+
+/**
+ * Zeros for the tangent of an input beside those of others. Where these are recorded they belong to the same graph, with all
+ * that is made of them: it is then seen to be zero, and nothing is computed at once.
+ */
+export function zeroTangent(input: Value, tangents: readonly (Value | null)[]): Value {
+  const like = tangents.find((tangent) => tangent !== null) ?? input;
+  const zero = like.constant(0, input.aval);
+  return input.rank > 0 ? zero : (like.recorder()?.lift(zero.concrete()) ?? zero);
 }
 
 function forwardTerm(

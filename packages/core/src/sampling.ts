@@ -14,6 +14,8 @@ export interface Domain {
   readonly margin?: number;
   /** All elements differ, by at least `margin` (maxima without ties). */
   readonly distinct?: boolean;
+  /** What some of the elements are, in place of a number from low to high: infinities, NaN. */
+  readonly special?: readonly number[];
   /** Whole numbers only. */
   readonly integer?: boolean;
 }

@@ -14,8 +14,8 @@ export const costs: Law = {
   name: "cost",
   statement: "the FLOPs of one call are a whole number, and those of a batch of n calls are n times as many",
   judge: (subject, setting) => {
-    const { primitive } = subject;
-    if (primitive === undefined) return inapplicable("no primitive");
+    if (subject.call === undefined) return inapplicable("no call of one primitive");
+    const { primitive } = subject.call;
     const instance = new Instance(subject, setting.backend, setting.dtype);
     const values = [...instance.inputs, ...instance.constants];
     if (values.length === 0) return inapplicable("no input");

@@ -63,8 +63,12 @@ export class RecordedDraw implements Draw {
   /** Elements in a domain, in row-major order. */
   elements(domain: Domain, count: number): Float64Array {
     const width = domain.high - domain.low;
+    const { special = [] } = domain;
     if (domain.integer === true)
-      return Float64Array.from({ length: count }, () => this.int(domain.low, domain.high));
+      return Float64Array.from({ length: count }, () => {
+        const at = this.int(domain.low, domain.high + special.length);
+        return at <= domain.high ? at : special[at - domain.high - 1];
+      });
     const keys = this.#generate(array, gridPoint, { minLength: count, maxLength: count });
     if (domain.distinct === true) {
       const order = keys.map((_, i) => i).sort((a, b) => keys[a] - keys[b] || a - b);
@@ -115,6 +119,8 @@ export interface Call {
   /** The floating dtype that it was drawn for. */
   readonly dtype: FloatDType;
   readonly inputs: readonly HostInput[];
+  /** Those that it is not to be differentiated with respect to, though it could be; unless that leaves none. */
+  readonly fixed: readonly boolean[];
   /** How far every float input may be moved in a direction of size 1. */
   readonly room: number;
 }
@@ -132,6 +138,7 @@ export function drawCall(draw: RecordedDraw, primitive: Primitive, dtype: FloatD
       dtype: input.dtype === "float" ? dtype : input.dtype,
       data: draw.elements(input.domain, sizeOf(input.shape)),
     })),
+    fixed: inputs.map(() => draw.int(0, 5) === 5),
   };
 }
 

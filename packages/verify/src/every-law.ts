@@ -1,3 +1,4 @@
+import { avals } from "./avals.ts";
 import { complexStep } from "./complex/law.ts";
 import { costs } from "./cost.ts";
 import { cut } from "./cut.ts";
@@ -20,5 +21,6 @@ export const laws: readonly Law[] = [
   vmapped,
   sameAsReference,
   memory,
+  avals,
   costs,
 ];

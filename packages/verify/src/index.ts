@@ -52,6 +52,7 @@ export { type ComplexForm, complexForms } from "./complex/forms.ts";
 export { type ComplexDerivative, complexStep, derivativeByComplexStep } from "./complex/law.ts";
 export { NoComplexForm } from "./complex/no-form.ts";
 export { type ComplexPlane, ComplexTrace, ComplexValue } from "./complex/trace.ts";
+export { avals } from "./avals.ts";
 export { costs } from "./cost.ts";
 export { cut } from "./cut.ts";
 export { type Estimate, derivativeByDifferences, roundoff } from "./numbers.ts";

@@ -26,8 +26,8 @@ export interface Subject {
   readonly point: readonly HostInput[];
   /** How far the point may be moved in a direction of size 1. */
   readonly room: number;
-  /** What it is a call of, if it is of one alone. */
-  readonly primitive?: Primitive;
+  /** The call that it is, if it is one of a primitive. */
+  readonly call?: { readonly primitive: Primitive; readonly params: Params };
   /** On the backend of its arguments. */
   apply(inputs: readonly Value[], constants: readonly Value[]): Value[];
   /** Inputs that are not differentiated (indices, conditions). */
@@ -78,9 +78,11 @@ function isDifferentiated({ primitive: { rules, args, variadic }, inputs }: Call
 /** A call of a primitive as a function of its float inputs; those without a derivative of their own are constants. */
 export function subjectOf(call: Call): Subject {
   const cut = cutOf(call.primitive);
-  const isInput = call.inputs.map((input, i) =>
+  const hasDerivative = call.inputs.map((input, i) =>
     cut === undefined ? isDifferentiated(call, i) : isFloating(input.dtype),
   );
+  const some = hasDerivative.map((has, i) => has && !call.fixed[i]);
+  const isInput = some.includes(true) ? some : hasDerivative;
   const arranged = (inputs: readonly Value[], constants: readonly Value[]): Value[] => {
     let [nextInput, nextConstant] = [0, 0];
     return isInput.map((input) => (input ? inputs[nextInput++] : constants[nextConstant++]));
@@ -92,7 +94,7 @@ export function subjectOf(call: Call): Subject {
   const { surrogateFor } = call.primitive;
   return {
     text: showCall(call),
-    primitive: call.primitive,
+    call: { primitive: call.primitive, params: paramsOf(call, call.dtype) },
     room: call.room,
     point: call.inputs.filter((_, i) => isInput[i]),
     constants: call.inputs.filter((_, i) => !isInput[i]),

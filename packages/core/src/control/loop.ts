@@ -17,6 +17,7 @@ import { graphOf } from "../graph/stage.ts";
 import { tidy } from "../memory.ts";
 import { optimize } from "../passes/optimize.ts";
 import type { MultipleRules, Pullback } from "../primitive.ts";
+import { zeroTangent } from "../rules.ts";
 import { floatingCotangents, spread } from "../primitives/call.ts";
 import { where } from "../primitives/selection.ts";
 import { argument } from "../sampling.ts";
@@ -202,7 +203,7 @@ function pushedLoop(params: LoopParams, given: readonly boolean[], like: Value):
       const all = new Array<Value>(next);
       inputs.forEach((input, i) => {
         all[inputAt[i]] = input;
-        if (has[i]) all[inputTangentAt[i]] = tangents[i] ?? input.zerosLike();
+        if (has[i]) all[inputTangentAt[i]] = tangents[i] ?? zeroTangent(input, tangents);
       });
       return all;
     },

@@ -10,6 +10,7 @@ import { graphOf, recordGraph } from "../graph/stage.ts";
 import { requireLinear, transposeGraph } from "../graph/transpose.ts";
 import { tidy } from "../memory.ts";
 import { floatingCotangents, spread } from "../primitives/call.ts";
+import { zeroTangent } from "../rules.ts";
 import { argument } from "../sampling.ts";
 import type { Tensor } from "../tensor.ts";
 import type { Value } from "../value.ts";
@@ -101,7 +102,7 @@ export const customCall: MultipleOp<CustomParams> = runningPrimitive<CustomParam
       );
     }
     const given = inputs.flatMap((input, i) =>
-      input.aval.floating ? [tangents[i] ?? input.zerosLike()] : [],
+      input.aval.floating ? [tangents[i] ?? zeroTangent(input, tangents)] : [],
     );
     const found = jvp(inputs, given);
     requireOwn(params.name, found.outputs, inputs);
