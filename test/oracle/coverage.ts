@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { type Case, cases } from "./fixtures.ts";
 import { functions } from "./functions.ts";
 import { subjectOf } from "./measure.ts";
-import { tensorCases } from "./suite.ts";
+import { once, tensorCases } from "./suite.ts";
 import { functionsWithoutPeers, primitivesWithoutPeers } from "./without-peers.ts";
 
 const core = new URL("../../packages/core/src/", import.meta.url);
@@ -30,21 +30,21 @@ function graphOf(subject: Case): Graph {
 }
 
 /** Primitives of which a fixture says something by themselves: alone in a function, or what the function is named after. */
-function coveredPrimitives(): Set<string> {
-  return new Set(
-    tensorCases.flatMap((subject) => {
-      const names = new Set(graphOf(subject).nodes.map(({ primitive }) => primitive.name));
-      return [...names].filter((name) => names.size === 1 || name === subject.function);
-    }),
-  );
-}
+const covered = once(
+  () =>
+    new Set(
+      tensorCases.flatMap((subject) => {
+        const names = new Set(graphOf(subject).nodes.map(({ primitive }) => primitive.name));
+        return [...names].filter((name) => names.size === 1 || name === subject.function);
+      }),
+    ),
+);
 
 export function describeCoverage(): void {
   describe("every primitive has a fixture, or neither peer has it", () => {
-    const covered = coveredPrimitives();
     test.each([...primitives().keys()])("%s", (name) => {
       const because = primitivesWithoutPeers[name];
-      expect(covered.has(name), because ?? `${name} has neither a fixture nor a reason to have none`).toBe(
+      expect(covered().has(name), because ?? `${name} has neither a fixture nor a reason to have none`).toBe(
         because === undefined,
       );
     });

@@ -44,7 +44,7 @@ export function subjectOf({ function: name }: Case): Subject {
 const isFloating = (x: Value): boolean => x.aval.floating;
 
 /** The case's inputs, after a change of the float ones. */
-export function inputsOf(
+function inputsOf(
   { inputs }: Case,
   { backend, dtype }: Setting,
   moved: (x: number) => number = (x) => x,

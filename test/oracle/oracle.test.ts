@@ -7,7 +7,7 @@ import { differences, rowsFor } from "./differences.ts";
 import { type Case, cases, versions } from "./fixtures.ts";
 import { type Verdict, judge } from "./judge.ts";
 import { page, pageURL } from "./page.ts";
-import { describeOracle, tensorCases } from "./suite.ts";
+import { describeOracle, once, tensorCases } from "./suite.ts";
 
 const reference = { backend: jsBackend, dtype: "float64", jitted: false } as const;
 
@@ -17,12 +17,12 @@ describeOracle("jitted on backend-wasm in float64", { backend: wasmBackend, dtyp
 /** Whether the point is one of float32 numbers. */
 const isSingle = ({ inputs }: Case, index: number): boolean =>
   inputs.every(({ dtype, data }) => dtype !== "float64" || Object.is(Math.fround(data[index]), data[index]));
-const disagreements = tensorCases
-  .flatMap((subject) => judge(subject, reference))
-  .filter(({ agrees }) => !agrees);
+const disagreements = once(() =>
+  tensorCases.flatMap((subject) => judge(subject, reference)).filter(({ agrees }) => !agrees),
+);
 const keyOf = ({ case: { function: name, params }, quantity, peer, part, index }: Verdict): string =>
   JSON.stringify([name, params, quantity, peer, part, index]);
-const listed = new Set(disagreements.map(keyOf));
+const listed = once(() => new Set(disagreements().map(keyOf)));
 // The table is one of float64, so what it lists says nothing here.
 describeOracle(
   "jitted on backend-wasm in float32",
@@ -30,14 +30,14 @@ describeOracle(
   {
     case: (subject) =>
       subject.pointwise && subject.inputs[0].data.some((_, index) => isSingle(subject, index)),
-    verdict: (verdict) => isSingle(verdict.case, verdict.index) && !listed.has(keyOf(verdict)),
+    verdict: (verdict) => isSingle(verdict.case, verdict.index) && !listed().has(keyOf(verdict)),
   },
 );
 
 describeCoverage();
 
 describe("the table of differences", () => {
-  const found = disagreements.map((verdict) => ({ verdict, rows: rowsFor(verdict) }));
+  const found = once(() => disagreements().map((verdict) => ({ verdict, rows: rowsFor(verdict) })));
   test.each(
     differences.map(
       (row) => [`${row.functions.join(", ")} at ${row.where.text}: ${row.because}`, row] as const,
@@ -45,7 +45,7 @@ describe("the table of differences", () => {
   )("%s", (_, row) => {
     for (const name of row.functions) {
       for (const peer of row.peers) {
-        const of = found.filter(({ verdict, rows }) => {
+        const of = found().filter(({ verdict, rows }) => {
           const { function: f, name: label } = verdict.case;
           return verdict.peer === peer && rows.includes(row) && (name === f || name === `${f}: ${label}`);
         });

@@ -12,6 +12,12 @@ export const hostFunctions: ReadonlySet<string> = new Set(["threefry2x32"]);
 export const tensorCases: readonly Case[] = cases.filter((subject) => !hostFunctions.has(subject.function));
 const byFunction = Map.groupBy(tensorCases, (subject) => subject.function);
 
+/** What is computed when it is first asked for. */
+export function once<T>(compute: () => T): () => T {
+  let found: { readonly value: T } | undefined;
+  return () => (found ??= { value: compute() }).value;
+}
+
 function show(verdict: Verdict): string {
   const { case: subject, peer, way, part, index, ours, theirs, error } = verdict;
   const name = [subject.function, subject.name].filter((text) => text !== "").join(", ");
