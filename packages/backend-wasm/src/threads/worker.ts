@@ -11,13 +11,15 @@ let words, memory, base, scratch;
 const programs = new Map();
 const never = () => { throw new Error("not on a worker"); };
 
+/* What became of the job at hand: "none" left of it, "some" was done, or its program is "unknown". */
 function work() {
-  for (;;) {
+  for (let found = "none"; ; found = "some") {
     const claim = Atomics.load(words, base + 1);
     const [job, chunk] = [claim >>> 16, claim & 0xffff];
     const [program, kernel, units, size, chunks, count] = words.subarray(base + 3, base + 9);
+    if (chunk >= chunks) return found;
     const exports = programs.get(program);
-    if (chunk >= chunks || exports === undefined) return;
+    if (exports === undefined) return "unknown";
     const args = Array.from(words.subarray(base + 9, base + 9 + count));
     if (Atomics.compareExchange(words, base + 1, claim, ((job << 16) | (chunk + 1)) | 0) !== (claim | 0)) continue;
     exports["kernel" + kernel](...args, chunk * size, Math.min(units, (chunk + 1) * size), scratch);
@@ -28,7 +30,11 @@ function work() {
 async function serve() {
   for (;;) {
     const seen = Atomics.load(words, base);
-    work();
+    const found = work();
+    // Where there was something to do, there mostly is again at once: sooner than a worker that waits would wake.
+    if (found === "some") for (let i = 0; i < 10_000 && Atomics.load(words, base) === seen; i++);
+    // The program is on its way, as a message, which is taken in between.
+    if (found === "unknown") await new Promise((resolve) => setTimeout(resolve));
     const waiting = Atomics.waitAsync(words, base, seen);
     if (waiting.async) await waiting.value;
   }
