@@ -138,10 +138,10 @@ export function check(
     } else if (outcome.failure === undefined) {
       tally.judged++;
       for (const feature of drawn.features ?? []) countIn(tally.exercised, feature);
-    } else throw new Broken(outcome.failure, drawn.text);
+    } else throw new Broken(outcome.failure, outcome.failure.counterexample ?? drawn.text);
   });
   const details = checkProperty(everySample, {
-    numRuns: samples,
+    numRuns: Math.ceil(samples * (law.share ?? 1)),
     seed,
     ...(path !== undefined && { path }),
     ...(timeLimit !== undefined && { interruptAfterTimeLimit: timeLimit }),

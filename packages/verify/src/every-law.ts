@@ -1,8 +1,10 @@
 import { complexStep } from "./complex/law.ts";
 import { cut } from "./cut.ts";
+import { highPrecision } from "./exact/law.ts";
 import { type Law, adjoint, differences, linearity, memory, sameAsReference, secondOrder } from "./laws.ts";
 import { secondDifferences } from "./second-differences.ts";
 import { staged, transposed } from "./strategies.ts";
+import { taylor } from "./taylor.ts";
 import { vmapped } from "./vmapped.ts";
 
 /** All laws, in the order in which a failure says most. */
@@ -13,10 +15,12 @@ export const laws: readonly Law[] = [
   complexStep,
   secondOrder,
   secondDifferences,
+  taylor,
   cut,
   transposed,
   staged,
   vmapped,
   sameAsReference,
+  highPrecision,
   memory,
 ];

@@ -26,6 +26,10 @@ export interface Law {
   readonly statement: string;
   /** Whether it compares derivatives with values, from which those of a surrogate differ on purpose. */
   readonly followsValues?: boolean;
+  /** Where it speaks of single primitives alone. */
+  readonly subjects?: "primitives";
+  /** The part of the samples that it is judged on, where each takes long. */
+  readonly share?: number;
   judge(subject: Subject, setting: Setting, draw: RecordedDraw): Outcome;
 }
 

@@ -31,6 +31,8 @@ export interface Subject {
   readonly constants: readonly HostInput[];
   /** What is worth counting in it: shapes of its arguments, kinds of a program's steps. */
   readonly features?: readonly string[];
+  /** The call that it is, where it is one of a primitive. */
+  readonly call?: Call;
   /** What the subject says of its own derivatives, where there are none on purpose. */
   readonly cut?: Cut;
   /**
@@ -81,6 +83,7 @@ export function subjectOf(call: Call): Subject {
   );
   return {
     text: showCall(call),
+    call,
     room: call.room,
     point: call.inputs.filter((_, i) => isInput[i]),
     constants: call.inputs.filter((_, i) => !isInput[i]),
