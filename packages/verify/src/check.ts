@@ -152,7 +152,7 @@ export function check(
     // The rest of the path leads through shrunk samples, which fast-check can only find by running them.
     const [sample] = (details.counterexamplePath ?? "").split(":");
     const replay = `replay: { seed: ${seed}, path: "${sample}" }, or COTANGENT_SEED=${seed}`;
-    const said = error instanceof Error ? error.message : String(error);
+    const said = error instanceof Broken ? error.message : saidBy(error);
     const finding = error instanceof Broken ? error.finding : { message: said };
     return reportOf(name, law.name, setting, tally, seed, {
       ...finding,
@@ -173,9 +173,12 @@ function judged(law: Law, subject: Subject, setting: Setting, draw: RecordedDraw
   try {
     return law.judge(subject, setting, draw);
   } catch (error) {
-    return fails(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    return fails(saidBy(error));
   }
 }
+
+const saidBy = (error: unknown): string =>
+  error instanceof Error ? (error.stack ?? error.message) : String(error);
 
 /** Judges one law for one primitive on samples that the primitive itself says are smooth. */
 export function checkLaw(
