@@ -17,6 +17,7 @@ const mayImport: Record<string, string[]> = {
     "cli-progress",
     "cli-table3",
     "commander",
+    "decimal.js",
     "fast-check",
   ],
   cotangent: [

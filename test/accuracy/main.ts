@@ -5,7 +5,7 @@ import { Command } from "commander";
 import { elementaryFunctions } from "./functions.ts";
 import { type Accuracy, everySingle, sampled } from "./measure.ts";
 
-const names = Object.keys(elementaryFunctions);
+const names = [...elementaryFunctions.keys()];
 const options = new Command("accuracy")
   .description("Measures the errors of elementary functions, in units in the last place of the true value.")
   .option("--function <names>", "only these, separated by commas", (text) => text.split(","), names)
@@ -28,7 +28,7 @@ function add({ name, dtype, samples, error, at, wrong }: Accuracy, by = "backend
   process.stderr.write(`${name} in ${dtype} on ${by}: ${error.toFixed(3)} ulp (${seconds} s)\n`);
 }
 for (const name of options.function) {
-  const isUnary = elementaryFunctions[name].length === 1;
+  const isUnary = elementaryFunctions.get(name)?.args.length === 1;
   add(
     isUnary
       ? everySingle(wasmBackend, name, options.stride)

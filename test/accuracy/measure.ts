@@ -13,7 +13,8 @@ import {
   tidy,
   withBackend,
 } from "cotangent";
-import { decimal, elementaryFunctions } from "./functions.ts";
+import { type ExactFunction, decimal } from "@cotangent/verify";
+import { elementaryFunctions } from "./functions.ts";
 
 export interface Accuracy {
   readonly name: string;
@@ -223,8 +224,8 @@ export function sampled(
   samples: number,
   seed: number,
 ): Accuracy {
-  const exact = elementaryFunctions[name];
-  const columns = columnsFor(exact.length, samples, seed, dtype);
+  const exact = elementaryFunctions.get(name) as ExactFunction;
+  const columns = columnsFor(exact.args.length, samples, seed, dtype);
   const worst = new Worst(name, dtype);
   const [found, reference] = tidy(() => [
     program(backend, name)(columns).slice(),
@@ -237,7 +238,10 @@ export function sampled(
       worst.special(found[i], wanted, args);
     else if (!Number.isFinite(found[i])) worst.special(found[i], wanted, args);
     else {
-      const truth = exact(...args.map(decimal));
+      const truth = exact.of(
+        args.map((x) => decimal(x)),
+        {},
+      );
       const unit = unitInTheLastPlace(truth.toNumber(), dtype);
       worst.number(truth.minus(decimal(found[i])).abs().div(unit).toNumber(), args);
     }

@@ -6,6 +6,7 @@ import {
   broadcastShapes,
   graphOf,
   hostArray,
+  paramsOf,
   sameShape,
 } from "@cotangent/core";
 import type { Law } from "./laws.ts";
@@ -37,7 +38,8 @@ export const avals: Law = {
     if (show(abstract) !== show(found))
       return fails(`abstract evaluation gives ${show(abstract)}, evaluation ${show(found)}`);
     if (subject.call?.primitive.elementwise !== true) return holds;
-    const { primitive, params } = subject.call;
+    const { primitive } = subject.call;
+    const params = paramsOf(subject.call, setting.dtype);
     const [{ shape, dtype }] = found;
     const asked = (params as { readonly dtype?: DType }).dtype;
     const may = asked === undefined ? ["bool", ...inputs.map((aval) => aval.dtype)] : [asked];

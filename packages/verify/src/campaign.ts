@@ -8,7 +8,6 @@ import {
   checkPrograms,
   everyPrimitive,
 } from "./check.ts";
-import { cut } from "./cut.ts";
 import { laws } from "./every-law.ts";
 import type { Setting } from "./subject.ts";
 
@@ -50,6 +49,12 @@ export interface Watch {
 /** Samples of a cell per round: enough that starting one costs little, few enough that rounds are short. */
 const perRound = 25;
 
+/** Laws that say nothing of programs. */
+const ofPrimitives: ReadonlySet<string> = new Set([
+  kinks,
+  ...laws.flatMap(({ name, subjects }) => (subjects === "primitives" ? [name] : [])),
+]);
+
 /** The cells of primitives and programs by these laws in these dtypes that there are. */
 export function cellsOf(
   subjects: readonly string[],
@@ -59,8 +64,7 @@ export function cellsOf(
   return dtypes.flatMap((dtype) =>
     subjects.flatMap((subject) =>
       lawNames.flatMap((law) =>
-        // Programs have derivatives, and are smooth.
-        subject === randomPrograms && (law === cut.name || law === kinks) ? [] : [{ subject, law, dtype }],
+        subject === randomPrograms && ofPrimitives.has(law) ? [] : [{ subject, law, dtype }],
       ),
     ),
   );

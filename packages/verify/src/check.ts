@@ -142,10 +142,10 @@ export function check(
     } else if (outcome.failure === undefined) {
       tally.judged++;
       for (const feature of drawn.features ?? []) countIn(tally.exercised, feature);
-    } else throw new Broken(outcome.failure, drawn.text);
+    } else throw new Broken(outcome.failure, outcome.failure.counterexample ?? drawn.text);
   });
   const details = checkProperty(everySample, {
-    numRuns: samples,
+    numRuns: Math.ceil(samples * (law.share ?? 1)),
     seed,
     endOnFailure: !shrink,
     ...(path !== undefined && { path }),
@@ -157,7 +157,7 @@ export function check(
     // The rest of the path leads through shrunk samples, which fast-check can only find by running them.
     const [sample] = (details.counterexamplePath ?? "").split(":");
     const replay = `replay: { seed: ${seed}, path: "${sample}" }, or COTANGENT_SEED=${seed}`;
-    const said = error instanceof Error ? error.message : String(error);
+    const said = error instanceof Broken ? error.message : saidBy(error);
     const finding = error instanceof Broken ? error.finding : { message: said };
     return reportOf(name, law.name, setting, tally, seed, {
       ...finding,
@@ -178,9 +178,12 @@ function judged(law: Law, subject: Subject, setting: Setting, draw: RecordedDraw
   try {
     return law.judge(subject, setting, draw);
   } catch (error) {
-    return fails(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    return fails(saidBy(error));
   }
 }
+
+const saidBy = (error: unknown): string =>
+  error instanceof Error ? (error.stack ?? error.message) : String(error);
 
 /** Judges one law for one primitive on samples that the primitive itself says are smooth. */
 export function checkLaw(

@@ -23,6 +23,7 @@ export const cut: Law = {
   name: "cut",
   statement:
     "a primitive without derivatives gives no tangent and zero cotangents, or refuses both, as its record says",
+  subjects: "primitives",
   judge: (subject, setting, draw) => {
     if (subject.cut === undefined) return inapplicable("it has derivatives");
     const instance = new Instance(subject, setting.backend, setting.dtype);

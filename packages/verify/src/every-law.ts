@@ -2,9 +2,11 @@ import { avals } from "./avals.ts";
 import { complexStep } from "./complex/law.ts";
 import { costs } from "./cost.ts";
 import { cut } from "./cut.ts";
+import { highPrecision } from "./exact/law.ts";
 import { type Law, adjoint, differences, linearity, memory, sameAsReference, secondOrder } from "./laws.ts";
 import { secondDifferences } from "./second-differences.ts";
 import { staged, transposed } from "./strategies.ts";
+import { taylor } from "./taylor.ts";
 import { vmapped } from "./vmapped.ts";
 
 /** All laws, in the order in which a failure says most. */
@@ -15,11 +17,13 @@ export const laws: readonly Law[] = [
   complexStep,
   secondOrder,
   secondDifferences,
+  taylor,
   cut,
   transposed,
   staged,
   vmapped,
   sameAsReference,
+  highPrecision,
   memory,
   avals,
   costs,

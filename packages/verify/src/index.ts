@@ -48,6 +48,17 @@ export {
 } from "./laws.ts";
 export { primals, ruleLaws } from "./rule-laws.ts";
 export { secondDifferences } from "./second-differences.ts";
+export { type Order, exactDerivative } from "./exact/derivatives.ts";
+export {
+  type ExactArgument,
+  type ExactFunction,
+  type Interval,
+  type Scale,
+  decimal,
+  digits,
+  exactFunctions,
+} from "./exact/functions.ts";
+export { highPrecision } from "./exact/law.ts";
 export { type ComplexForm, complexForms } from "./complex/forms.ts";
 export { type ComplexDerivative, complexStep, derivativeByComplexStep } from "./complex/law.ts";
 export { NoComplexForm } from "./complex/no-form.ts";

@@ -24,6 +24,10 @@ import {
 export interface Law {
   readonly name: string;
   readonly statement: string;
+  /** Where it speaks of single primitives alone. */
+  readonly subjects?: "primitives";
+  /** The part of the samples that it is judged on, where each takes long. */
+  readonly share?: number;
   judge(subject: Subject, setting: Setting, draw: RecordedDraw): Outcome;
 }
 

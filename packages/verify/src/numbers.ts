@@ -48,8 +48,9 @@ export interface Estimate {
 }
 
 /**
- * The derivative of f at 0 by central differences, extrapolated to step 0 by Richardson's method with Ridders' choice
- * of where to stop: the error estimate is the disagreement between neighbours of the tableau, and the rounding of f.
+ * The derivative of f at 0 by central differences, of the step and the order that fit f: steps shrink and, by Richardson's
+ * extrapolation to step 0, orders grow for as long as that makes the estimate of the error smaller. That estimate, after
+ * Ridders, is the disagreement between neighbours of the tableau, and the rounding of f.
  *
  * C. J. F. Ridders, Accurate computation of F'(x) and F'(x)F''(x), Advances in Engineering Software 4 (1982).
  *
@@ -61,18 +62,20 @@ export function derivativeByDifferences(
   room: number,
   magnitude: (f: number) => number,
 ): Estimate {
-  const levels = 7;
+  const [mostSteps, shrink, highest] = [16, 1.6, 7];
   let best: Estimate = { value: NaN, error: Infinity };
   let previous: number[] = [];
-  let h = room;
-  for (let i = 0; i < levels; i++, h /= 1.6) {
+  let sinceBest = 0;
+  for (let i = 0, h = room; i < mostSteps && sinceBest < 3; i++, sinceBest++, h /= shrink) {
     const [above, below] = [f(h), f(-h)];
     const row = [(above - below) / (2 * h)];
     const rounding = (32 * roundoff.float64 * Math.max(magnitude(above), magnitude(below))) / h;
-    for (let j = 1, factor = 1.6 ** 2; j <= i; j++, factor *= 1.6 ** 2) {
+    // No smaller step can do better than its rounding.
+    if (rounding >= best.error) break;
+    for (let j = 1, factor = shrink ** 2; j <= Math.min(i, highest); j++, factor *= shrink ** 2) {
       row[j] = row[j - 1] + (row[j - 1] - previous[j - 1]) / (factor - 1);
       const error = Math.max(Math.abs(row[j] - row[j - 1]), Math.abs(row[j] - previous[j - 1])) + rounding;
-      if (error < best.error) best = { value: row[j], error };
+      if (error < best.error) [best, sinceBest] = [{ value: row[j], error }, -1];
     }
     previous = row;
   }

@@ -7,6 +7,8 @@ import type { Setting } from "./subject.ts";
 /** What a law found wrong with one sample. */
 export interface Finding {
   readonly message: string;
+  /** The call, where it is not that of the sample. */
+  readonly counterexample?: string;
   /** What was compared, where both are numbers. */
   readonly found?: readonly number[];
   readonly expected?: readonly number[];
@@ -81,7 +83,11 @@ export function weigh(discrepancy: Discrepancy, { dtype, reference }: Setting): 
     });
   const relative = roundoff[dtype] * (roundingsPerEvaluation * Math.max(1, evaluations) + terms);
   const bound = uncertainty + relative * scale;
-  if (error <= bound) return holds;
+  // What an uncertain oracle agrees with says nothing. Directions have size 1, and so have derivatives that are worth it.
+  if (error <= bound)
+    return uncertainty <= hopeless * Math.max(1, scale)
+      ? holds
+      : unjudged("the oracle is uncertain: near a kink, or too steep");
   // f is finite here, so a derivative that is not is wrong.
   if (!Number.isFinite(error)) return failure(bound);
   const tolerance = bound + beyondSpread * roundingSpread(again, reference, dtype);

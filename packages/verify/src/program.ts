@@ -22,6 +22,12 @@ import {
 } from "@cotangent/core";
 import { type HostInput, showTensor } from "./draw.ts";
 import { upload } from "./subject.ts";
+import {
+  type Axes,
+  type TransformationName,
+  transformationNames,
+  transformations,
+} from "./transformations.ts";
 
 /**
  * An operand: a variable as it is, one moved to where it is wanted (`fit`, `squash`), or a constant. Variables are
@@ -99,6 +105,15 @@ export type Step =
       readonly limit: number;
       readonly init: Source;
       readonly checkpoint: LoopCheckpoint | null;
+    }
+  | {
+      readonly kind: "transformed";
+      readonly how: TransformationName;
+      readonly body: Body;
+      readonly operands: readonly Source[];
+      /** Tangents or cotangents. */
+      readonly directions: readonly Source[];
+      readonly axes: Axes;
     };
 
 /**
@@ -219,6 +234,11 @@ export function runStep(step: Step, variables: Environment): Value[] {
         [start(), at(step.clock), at(step.init)],
         withCheckpoint(step),
       ).slice(1);
+    case "transformed": {
+      const { how, body, operands, directions, axes } = step;
+      const f = (...inputs: Value[]): Value[] => runBody(body, variables, inputs);
+      return transformations[how].run(f, operands.map(at), directions.map(at), axes);
+    }
   }
 }
 
@@ -257,6 +277,13 @@ export function kindsOf(steps: readonly Step[]): string[] {
         return ["cond", ...step.branches.flatMap((body) => kindsOf(body.steps))];
       case "call":
         return [step.how === "jit" ? "jit" : `checkpoint: ${step.how}`, ...kindsOf(step.body.steps)];
+      case "transformed": {
+        const within = kindsOf(step.body.steps);
+        const nested = within.filter((kind) =>
+          transformationNames.some((name) => kind.split(" of ")[0] === name),
+        );
+        return [step.how, ...nested.map((kind) => `${step.how} of ${kind}`), ...within];
+      }
       default: {
         const { kind, checkpoint, body } = step;
         const how =
@@ -290,6 +317,8 @@ function usedBy(step: Step): number[] {
       return [...variablesOf(step.init), ...variablesOf(step.xs), ...usedWithin(step.body)];
     case "whileLoop":
       return [...variablesOf(step.clock), ...variablesOf(step.init), ...usedWithin(step.body)];
+    case "transformed":
+      return [...[...step.operands, ...step.directions].flatMap(variablesOf), ...usedWithin(step.body)];
   }
 }
 
@@ -306,6 +335,8 @@ export function unused(steps: readonly Step[], first: number, end: number): numb
 /** How many variables a step defines. */
 function arity(step: Step): number {
   if (step.kind === "call") return step.body.results.length;
+  if (step.kind === "transformed")
+    return transformations[step.how].arity(step.operands.length, step.body.results.length);
   return step.kind === "scan" || step.kind === "whileLoop" ? 2 : 1;
 }
 
@@ -399,6 +430,18 @@ export function showProgram(
         const init = list([counter, show(step.clock), show(step.init)]);
         return `const [, ${defined.join(", ")}] = whileLoop(([, t]: Value[]) => t.lt(${step.limit}), ${f}, ${init}, ${JSON.stringify(withCheckpoint(step))});`;
       }
+      case "transformed": {
+        const { how, body, operands, directions, axes } = step;
+        const { results, isClosed, show: shown } = transformations[how];
+        const parameters = range(first, body.parameters).map(parameter).join(", ");
+        const [type, result] = results === "many" ? ["Value[]", list] : ["Value", ([sum]: string[]) => sum];
+        let f = `(${parameters}): ${type} => ${block(body, isClosed ? "" : indent, result)}`;
+        if (isClosed) {
+          functions.push(`const f${functions.length} = ${f};`);
+          f = `f${functions.length - 1}`;
+        }
+        return `const ${list(defined)} = ${shown(f, operands.map(show), directions.map(show), axes)};`;
+      }
     }
   };
   const showSteps = (all: readonly Step[], first: number, indent: string): string[] => {
@@ -413,7 +456,10 @@ export function showProgram(
   const lines = showSteps(steps, point.length, "  ");
   const used = (names: readonly string[]): string[] =>
     names.filter((callee) => [...functions, ...lines].some((line) => line.includes(`${callee}(`)));
-  const core = used(["bind", "checkpoint", "cond", "jit", "primitives", "scan", "whileLoop"]);
+  const core = used([
+    ...["bind", "checkpoint", "cond", "jit", "primitives", "scan", "whileLoop"],
+    ...new Set(transformationNames.flatMap((name) => transformations[name].uses)),
+  ]).sort();
   const helpers = used(["fit", "squash"]);
   return [
     `import { ${["type Value", ...core, "tensor"].join(", ")} } from "cotangent";`,

@@ -10,6 +10,7 @@ import {
   type Value,
   argument,
   basisVector,
+  interval,
   fromHost,
   avalOf,
   hostArray,
@@ -35,6 +36,7 @@ import {
   unused,
   valueOf,
 } from "./program.ts";
+import { transformationNames, transformations } from "./transformations.ts";
 import { type Subject, cutOf, upload } from "./subject.ts";
 
 /** A variable at the program's point, and the most that any element of it moves when every input moves by at most 1. */
@@ -54,6 +56,8 @@ interface Scope {
   readonly depth: number;
   /** Whether it is run on many states, so that operands are wanted at all of them, not at one. */
   readonly inLoop: boolean;
+  /** Of which order the derivatives are that are taken of it. */
+  readonly order: number;
   /** The variable that counts the steps of the loop, where it can be seen. */
   readonly counter: number | null;
 }
@@ -63,10 +67,13 @@ const room = 0.01;
 /** The most sensitive node that a step takes as it is. */
 const mostSensitive = 4;
 const deepest = 2;
+/** Transformations nest deeper, up to derivatives of this order. */
+const deepestTransformed = 3;
+const highestOrder = 2;
 const shapes: readonly number[][] = [[], [2], [3], [2, 2]];
 
 export interface ProgramOptions {
-  /** Whether steps may be control flow and calls of functions, with steps of their own; by default they may. */
+  /** Whether steps may be control flow, calls and transformations, with steps of their own; by default they may. */
   readonly control?: boolean;
 }
 
@@ -96,8 +103,15 @@ export function drawProgram(
   });
   return tidy(() => {
     const inputs = inputNodes(point.map((input) => upload(input, reference, "float64")));
-    const depth = control ? 0 : deepest;
-    const drawn = drawSteps(draw, { nodes: inputs, first: 0, depth, inLoop: false, counter: null }, steps);
+    const scope: Scope = {
+      nodes: inputs,
+      first: 0,
+      depth: control ? 0 : deepestTransformed,
+      inLoop: false,
+      order: 0,
+      counter: null,
+    };
+    const drawn = drawSteps(draw, scope, steps);
     const results = unused(drawn.steps, 0, drawn.nodes.length);
     const isEmpty = drawn.nodes.map(({ value }) => value.size === 0);
     return {
@@ -150,8 +164,9 @@ function drawSteps(
 
 /** A step, or undefined where what it needs is out of hand. */
 function drawStep(draw: RecordedDraw, scope: Scope): Step | undefined {
-  const kind = scope.depth < deepest ? draw.int(0, 9) : 0;
-  switch (kind) {
+  const kind = scope.depth < deepestTransformed ? draw.int(0, 12) : 0;
+  if (kind >= 10) return drawTransformed(draw, scope);
+  switch (scope.depth < deepest ? kind : 0) {
     case 6:
       return drawCall(draw, scope);
     case 7:
@@ -302,6 +317,51 @@ function drawCall(draw: RecordedDraw, scope: Scope): Step | undefined {
   const own = how === "jit" ? { first: scope.nodes.length, counter: null } : {};
   const body = drawBody(draw, scope, parameters, own, (ends) => ends.map((node) => [{ kind: "node", node }]));
   return { kind: "call", how, body, operands };
+}
+
+function drawTransformed(draw: RecordedDraw, scope: Scope): Step | undefined {
+  const how = draw.choose(transformationNames);
+  const { order, results, isUnary, isClosed, tangents = 0, cotangents } = transformations[how];
+  if (scope.order + order > highestOrder) return undefined;
+  const isBatch = how === "vmap";
+  const size = draw.int(1, 3);
+  const count = isUnary === true ? 1 : draw.int(1, 2);
+  const axes: (number | null)[] = [];
+  const own: number[][] = [];
+  const operands = Array.from({ length: count }, (_, i): Source => {
+    const shape = draw.choose(shapes);
+    own.push(shape);
+    const axis = i === 0 || draw.bool() ? draw.int(0, shape.length) : null;
+    if (!isBatch) return drawSource(draw, argument(shape), scope);
+    axes.push(axis);
+    return drawSource(draw, argument(axis === null ? shape : shape.toSpliced(axis, 0, size)), scope);
+  });
+  const parameters = nodesOf(
+    (all) =>
+      operands.map((source, i) => {
+        const value = valueOf(source, all);
+        const axis = axes[i] ?? null;
+        return axis === null ? value : value.at(0, axis);
+      }),
+    scope.nodes,
+  );
+  if (parameters === undefined) return undefined;
+  const shape = results === "scalar" ? [] : draw.choose(shapes);
+  const sum = drawSum(draw, shape, 1);
+  const given: number[][] = own.flatMap((each) => new Array<number[]>(tangents).fill(each));
+  const within: Partial<Scope> = {
+    order: scope.order + order,
+    ...(isClosed && { first: scope.nodes.length, counter: null }),
+    // What is smooth for one element must be for all.
+    ...(isBatch && { inLoop: true, counter: null }),
+  };
+  const body = drawBody(draw, scope, parameters, within, (ends, { nodes, ...rest }) => {
+    if (results !== "many") return [sum(ends, { nodes, ...rest })];
+    if (cotangents) given.push(...ends.map((node) => [...nodes[node].value.shape]));
+    return ends.map((node) => [{ kind: "node", node }]);
+  });
+  const directions = given.map((each) => drawSource(draw, argument(each, interval(-1, 1)), scope));
+  return { kind: "transformed", how, body, operands, directions, axes };
 }
 
 function drawCond(draw: RecordedDraw, scope: Scope): Step | undefined {

@@ -26,7 +26,10 @@ import { type Numbers, distance, roundoff } from "./numbers.ts";
 export const roundingsPerEvaluation = 8;
 
 /** The smallest normal number of each dtype: below it GPUs flush to zero, and CPUs lose digits. */
-const smallestNormal: Readonly<Record<FloatDType, number>> = { float64: 2 ** -1022, float32: 2 ** -126 };
+export const smallestNormal: Readonly<Record<FloatDType, number>> = {
+  float64: 2 ** -1022,
+  float32: 2 ** -126,
+};
 
 /** Uniform numbers in [0, 1), the same for the same seed (mulberry32, T. Ettinger 2017, public domain). */
 function uniform(seed: number): () => number {

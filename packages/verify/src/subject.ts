@@ -27,7 +27,7 @@ export interface Subject {
   /** How far the point may be moved in a direction of size 1. */
   readonly room: number;
   /** The call that it is, if it is one of a primitive. */
-  readonly call?: { readonly primitive: Primitive; readonly params: Params };
+  readonly call?: Call;
   /** On the backend of its arguments. */
   apply(inputs: readonly Value[], constants: readonly Value[]): Value[];
   /** Inputs that are not differentiated (indices, conditions). */
@@ -94,7 +94,7 @@ export function subjectOf(call: Call): Subject {
   const { surrogateFor } = call.primitive;
   return {
     text: showCall(call),
-    call: { primitive: call.primitive, params: paramsOf(call, call.dtype) },
+    call,
     room: call.room,
     point: call.inputs.filter((_, i) => isInput[i]),
     constants: call.inputs.filter((_, i) => !isInput[i]),

@@ -21,7 +21,6 @@ import {
   checkPrograms,
   everyPrimitive,
 } from "./check.ts";
-import { cut } from "./cut.ts";
 import { type HostInput, type RecordedDraw, roomOf, showTensor } from "./draw.ts";
 import { laws } from "./every-law.ts";
 import type { Law } from "./laws.ts";
@@ -113,7 +112,7 @@ export function checkFunction(
       ...(modes !== undefined && { modes }),
     };
   };
-  const applying = options.laws ?? laws.filter((law) => law !== cut);
+  const applying = options.laws ?? laws.filter(({ subjects }) => subjects !== "primitives");
   return applying.map((law) => check(name, law, setting, subject, options));
 }
 
@@ -170,7 +169,8 @@ export function checkBackend(backend: Backend, options: BackendOptions = {}): Re
     for (const primitive of everyPrimitive()) checkPrimitive(primitive, own).forEach(add);
     if (programs === 0) continue;
     for (const law of options.laws ?? laws)
-      if (law !== cut) add(checkPrograms(law, settingOf(own), { ...options, samples: programs }));
+      if (law.subjects !== "primitives")
+        add(checkPrograms(law, settingOf(own), { ...options, samples: programs }));
   }
   return reports;
 }

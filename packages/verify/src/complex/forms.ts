@@ -4,7 +4,13 @@
  *
  * W. Kahan, Branch cuts for complex elementary functions, in: The state of the art in numerical analysis (1987).
  */
-import { type Value, gammaQuantile as gammaQuantileOf, lgamma as lgammaOf, patches, where } from "@cotangent/core";
+import {
+  type Value,
+  gammaQuantile as gammaQuantileOf,
+  lgamma as lgammaOf,
+  patches,
+  where,
+} from "@cotangent/core";
 import { NoComplexForm } from "./no-form.ts";
 import type { ComplexPlane } from "./trace.ts";
 
@@ -67,8 +73,20 @@ const sqrt = byParts((x, y) => {
 
 const asin: ComplexForm = ([z], _, { re, im, of }) => {
   const [a, b] = [z.neg().add(1).sqrt(), z.add(1).sqrt()];
-  const [x, y] = [re(z), re(a).mul(im(b)).sub(im(a).mul(re(b)))];
-  return of(x.atan2(re(a).mul(re(b)).sub(im(a).mul(im(b)))), y.asinh());
+  const [x, y] = [
+    re(z),
+    re(a)
+      .mul(im(b))
+      .sub(im(a).mul(re(b))),
+  ];
+  return of(
+    x.atan2(
+      re(a)
+        .mul(re(b))
+        .sub(im(a).mul(im(b))),
+    ),
+    y.asinh(),
+  );
 };
 
 const atanh = byParts((x, y) => {
@@ -216,16 +234,10 @@ export const complexForms: Map<string, ComplexForm> = new Map<string, ComplexFor
   ["exp", byParts((x, y) => [x.exp().mul(y.cos()), x.exp().mul(y.sin())])],
   [
     "expm1",
-    byParts((x, y) => [
-      x.expm1().mul(y.cos()).sub(y.mul(0.5).sin().square().mul(2)),
-      x.exp().mul(y.sin()),
-    ]),
+    byParts((x, y) => [x.expm1().mul(y.cos()).sub(y.mul(0.5).sin().square().mul(2)), x.exp().mul(y.sin())]),
   ],
   ["log", byParts((x, y) => [x.hypot(y).log(), y.atan2(x)])],
-  [
-    "log1p",
-    byParts((x, y) => [x.mul(x.add(2)).add(y.square()).log1p().mul(0.5), y.atan2(x.add(1))]),
-  ],
+  ["log1p", byParts((x, y) => [x.mul(x.add(2)).add(y.square()).log1p().mul(0.5), y.atan2(x.add(1))])],
   ["sin", byParts((x, y) => [x.sin().mul(y.cosh()), x.cos().mul(y.sinh())])],
   ["cos", byParts((x, y) => [x.cos().mul(y.cosh()), x.sin().mul(y.sinh()).neg()])],
   ["sinh", byParts((x, y) => [x.sinh().mul(y.cos()), x.cosh().mul(y.sin())])],
@@ -236,7 +248,14 @@ export const complexForms: Map<string, ComplexForm> = new Map<string, ComplexFor
   ["sigmoid", ([z]) => z.neg().exp().add(1).reciprocal()],
   ["softplus", ([z]) => z.exp().log1p()],
   ["asin", asin],
-  ["acos", ([z]) => z.asin().neg().add(Math.PI / 2)],
+  [
+    "acos",
+    ([z]) =>
+      z
+        .asin()
+        .neg()
+        .add(Math.PI / 2),
+  ],
   ["asinh", ([z], _, plane) => turnedBack(turned(z, plane).asin(), plane)],
   ["atanh", atanh],
   ["atan", ([z], _, plane) => turnedBack(turned(z, plane).atanh(), plane)],
@@ -248,7 +267,10 @@ export const complexForms: Map<string, ComplexForm> = new Map<string, ComplexFor
     "atan2",
     ([y, x], _, { re }) => {
       const half = where(re(y).lt(0), -Math.PI / 2, Math.PI / 2);
-      const along = y.div(x).atan().add(where(re(x).lt(0), half.mul(2), 0));
+      const along = y
+        .div(x)
+        .atan()
+        .add(where(re(x).lt(0), half.mul(2), 0));
       return where(re(x).abs().ge(re(y).abs()), along, half.sub(x.div(y).atan()));
     },
   ],
