@@ -1,2 +1,10 @@
 export * from "./expression.ts";
-export { type FunctionRef, type Label, FunctionBuilder, Local, ModuleBuilder, callOf } from "./module.ts";
+export {
+  type FunctionRef,
+  type Label,
+  FunctionBuilder,
+  Local,
+  ModuleBuilder,
+  TooLarge,
+  callOf,
+} from "./module.ts";
