@@ -3,6 +3,7 @@ import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Heap } from "@cotangent/backend-wasm";
+import { ModuleBuilder, TooLarge } from "../../packages/backend-wasm/src/emit/index.ts";
 import {
   type Backend,
   type Tensor,
@@ -194,6 +195,56 @@ test(`rearrangements are read where they lie (seed ${seed})`, () => {
     ),
     { seed, numRuns: 300 },
   );
+});
+
+describe("a program that is more than engines take", () => {
+  test("is compiled in halves, and leaves nothing behind", () => {
+    onWasm(() => {
+      const weights = arange(2000);
+      const graph = stage((x: Value) => {
+        let y = x.mul(weights);
+        for (let i = 0; i < 1100; i++) y = y.mul(0.5).add(x);
+        return [y, x, y, weights];
+      })(weights);
+      const x = arange(2000).mul(1e-3);
+      const before = wasmBackend.heap.used;
+      const refused = vi.spyOn(ModuleBuilder.prototype, "encode").mockImplementation(() => {
+        throw new TooLarge("main has 60000 variables.");
+      });
+      expect(wasmBackend.compile(graph)).toBe(undefined);
+      expect(wasmBackend.heap.used).toBe(before);
+      refused.mockRestore();
+      vi.spyOn(ModuleBuilder.prototype, "encode").mockImplementationOnce(() => {
+        throw new TooLarge("main has 60000 variables.");
+      });
+      const compiled = vi.spyOn(wasmBackend, "compile");
+      const run = (backend: Backend): unknown[] =>
+        tidy(() => evaluateGraph(graph, [x.concrete().to(backend)]).map((value) => value.toArray()));
+      const found = run(wasmBackend);
+      expect(compiled.mock.calls.map(([{ nodes }]) => nodes.length)).toEqual([2201, 1100, 1101]);
+      compiled.mockRestore();
+      expect(found).toEqual(run(jsBackend));
+      const alive = wasmBackend.memory();
+      run(wasmBackend);
+      expect(wasmBackend.memory()).toEqual(alive);
+    });
+  });
+
+  test("is known by its variables and its bytes", () => {
+    const withLocals = (count: number): ModuleBuilder => {
+      const module = new ModuleBuilder();
+      const f = module.function("f", []);
+      for (let i = 0; i < count; i++) f.local("i32");
+      return module;
+    };
+    const memory = { initial: 1, maximum: 1, shared: true };
+    expect(new WebAssembly.Module(withLocals(50_000).encode(memory))).toBeInstanceOf(WebAssembly.Module);
+    expect(() => withLocals(50_001).encode(memory)).toThrow(TooLarge);
+    const module = new ModuleBuilder();
+    const f = module.function("f", []);
+    for (let i = 0; i < 7_654_321; i++) f.unreachable();
+    expect(() => module.encode(memory)).toThrow(/f has 0 variables and 7654323 bytes/);
+  });
 });
 
 describe("eager code", () => {

@@ -66,7 +66,7 @@ export class WasmBackend implements Backend {
   #buffers = 0;
   #bytes = 0;
 
-  compile(graph: Graph): Program {
+  compile(graph: Graph): Program | undefined {
     return compile(graph, {
       backend: this,
       heap: this.heap,

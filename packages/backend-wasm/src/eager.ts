@@ -57,12 +57,12 @@ export interface Kernels {
 
 /** The kernels of the backend; `compile` makes the programs. */
 export function kernelsOf(
-  compile: (graph: Graph) => Program,
+  compile: (graph: Graph) => Program | undefined,
   hasCode: (primitive: Primitive) => boolean,
 ): Kernels {
   const programs = new Map<string, Program>();
   const large =
-    (name: string): Kernel =>
+    (name: string, small: Kernel): Kernel =>
     (inputs, output, params) => {
       const key = `${name} ${inputs.map(({ aval }) => aval.toString()).join(" ")} ${JSON.stringify(params)}`;
       let program = programs.get(key);
@@ -70,6 +70,7 @@ export function kernelsOf(
         const primitive = primitives().get(name) as Primitive;
         const builder = new GraphBuilder(inputs.map(({ aval }) => aval));
         program = compile(builder.build(builder.node(primitive, builder.inputs, params, [output], null)));
+        if (program === undefined) return small(inputs, output, params);
         const [oldest] = programs.keys();
         if (programs.size === mostPrograms) programs.delete(oldest);
       } else {
@@ -83,7 +84,7 @@ export function kernelsOf(
   for (const [name, small] of jsBackend.kernels) {
     const primitive = primitives().get(name);
     if (primitive === undefined || never.has(name) || !hasCode(primitive)) continue;
-    const program = large(name);
+    const program = large(name, small);
     const kernel: Kernel =
       primitive.elementwise || ofResult.has(name)
         ? (inputs, output, params) =>

@@ -38,7 +38,10 @@ export interface Backend {
   /** Kernels by primitive name. */
   readonly kernels: Map<string, Kernel>;
   readonly multipleKernels: Map<string, MultipleKernel>;
-  /** The graph as one program; undefined, or no such method, where it is to be run node by node. */
+  /**
+   * The graph as one program. Undefined where it is too large for one: its parts are then compiled one by one. Without this
+   * method graphs are run node by node.
+   */
   compile?(graph: Graph): Program | undefined;
   /** Stores host elements (row-major; bool as 0 and 1). The array is the backend's own from then on. */
   fromHost(data: TypedArray, aval: Aval): Buffer;

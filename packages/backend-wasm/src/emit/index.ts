@@ -1,3 +1,11 @@
 export * from "./expression.ts";
-export { type FunctionRef, type Label, FunctionBuilder, Local, ModuleBuilder, callOf } from "./module.ts";
+export {
+  type FunctionRef,
+  type Label,
+  FunctionBuilder,
+  Local,
+  ModuleBuilder,
+  TooLarge,
+  callOf,
+} from "./module.ts";
 export { hasRelaxedSimd, selectLanes } from "./relaxed.ts";

@@ -16,6 +16,15 @@ interface Signature {
   readonly results: readonly ValueType[];
 }
 
+/**
+ * A function that engines may refuse: they need not take more variables, nor a longer body, than this (WebAssembly
+ * JavaScript Interface, "Implementation-defined limits").
+ */
+export class TooLarge extends CotangentError {}
+
+const mostLocals = 50_000;
+const mostBytes = 7_654_321;
+
 /** Something that can be called: by its place among the imports, or among the module's own functions. */
 export interface FunctionRef extends Signature {
   readonly name: string;
@@ -168,6 +177,7 @@ export class FunctionBuilder implements FunctionRef {
 
   /** For `ModuleBuilder`: the encoded body. */
   encoded(): Bytes {
+    const count = this.params.length + this.locals.length;
     const body = new Bytes();
     const runs: [number, ValueType][] = [];
     for (const type of this.locals) {
@@ -184,6 +194,8 @@ export class FunctionBuilder implements FunctionRef {
     // A function that returns values does so by `return`; what comes after is never reached.
     if (this.results.length > 0) body.byte(0x00);
     body.byte(0x0b);
+    if (count > mostLocals || body.length > mostBytes)
+      throw new TooLarge(`${this.name} has ${count} variables and ${body.length} bytes.`);
     return body;
   }
 }

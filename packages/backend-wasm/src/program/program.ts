@@ -14,7 +14,7 @@ import {
   tidy,
   withoutCalls,
 } from "@cotangent/core";
-import { type Expr, ModuleBuilder, f64, i32 } from "../emit/index.ts";
+import { type Expr, ModuleBuilder, TooLarge, f64, i32 } from "../emit/index.ts";
 import type { Heap } from "../heap.ts";
 import type { Mathematics, Site } from "./elementwise.ts";
 import type { Kernels, Pool } from "../threads/pool.ts";
@@ -47,9 +47,19 @@ export interface ProgramContext {
 
 type ElementFunction = (x: number, y: number, z: number) => number;
 
-/** Compiles a graph; constants lie in the heap from then on, until the program is collected. */
-export function compile(graph: Graph, context: ProgramContext): Program {
-  return new WasmProgram(graph, context);
+/**
+ * Compiles a graph; constants lie in the heap from then on, until the program is collected. Undefined where it would be more
+ * than engines take at once.
+ */
+export function compile(graph: Graph, context: ProgramContext): Program | undefined {
+  const blocks: number[] = [];
+  try {
+    return new WasmProgram(graph, context, blocks);
+  } catch (error) {
+    for (const address of blocks) context.heap.free(address);
+    if (error instanceof TooLarge) return undefined;
+    throw error;
+  }
 }
 
 /** What a program leaves behind. Held until it is collected, so nothing in here may lead to the program. */
@@ -81,16 +91,20 @@ class WasmProgram implements Program {
   private readonly kernels: Kernels;
   private readonly elementFunctions: ElementFunction[] = [];
   private readonly constants = new Map<Graph, (number | undefined)[]>();
-  private readonly blocks: number[] = [];
+  private readonly blocks: number[];
 
-  constructor(given: Graph, context: ProgramContext) {
+  /** `blocks` are those of the heap that it has taken for good. */
+  constructor(given: Graph, context: ProgramContext, blocks: number[]) {
+    this.blocks = blocks;
     const graph = optimize(withoutCalls(given));
     this.context = context;
     const computed = computedOutputs(given);
     this.inputs = graph.inputs;
     // The passes keep outputs in their places.
-    const positions = computed.map((variable) => given.outputs.indexOf(variable));
-    this.outputs = positions.map((i) => graph.outputAvals[i]);
+    const firstAt = new Map(given.outputs.map((variable, i) => [variable, i] as const).reverse());
+    const positions = computed.map((variable) => firstAt.get(variable) as number);
+    const { outputAvals } = graph;
+    this.outputs = positions.map((i) => outputAvals[i]);
 
     const module = new ModuleBuilder();
     const hostNode = module.import("node", ["i32", "i32"]);

@@ -2,10 +2,11 @@
 import type { Backend, Program } from "../backend.ts";
 import { bind, bindMultiple, isObserved, notify, sharedLease } from "../bind.ts";
 import { enterScope, outsideScopes, tidy, unowned } from "../memory.ts";
+import { withoutDeadCode } from "../passes/dead-code.ts";
 import { Tensor } from "../tensor.ts";
 import type { Recorder, Value } from "../value.ts";
 import { requireInputs } from "./check.ts";
-import type { Graph, GraphNode, Variable } from "./graph.ts";
+import { type Draft, type Graph, GraphBuilder, type GraphNode, type Variable, copyNode } from "./graph.ts";
 import { withOrigin } from "./origin.ts";
 
 /**
@@ -189,6 +190,49 @@ class Compiled implements Executable {
   }
 }
 
+/** A graph that is too large for one program: two of half its nodes, one after the other. */
+class Halves implements Executable {
+  private readonly first: Executable;
+  private readonly second: Executable;
+
+  constructor(graph: Graph, backend: Backend) {
+    const middle = Math.floor(graph.nodes.length / 2);
+    const [before, after] = [graph.nodes.slice(0, middle), graph.nodes.slice(middle)];
+    const used = new Set([...after.flatMap((node) => node.inputs), ...graph.outputs]);
+    const between = before.flatMap((node) => node.outputs.filter((variable) => used.has(variable)));
+    const half = (
+      inputs: readonly Variable[],
+      nodes: readonly GraphNode[],
+      outputs: readonly Variable[],
+    ): Executable => {
+      const builder = new GraphBuilder(inputs.map((variable) => graph.avals[variable]));
+      const drafts: Draft[] = [];
+      inputs.forEach((variable, i) => (drafts[variable] = builder.inputs[i]));
+      graph.constants.forEach((tensor, i) => (drafts[graph.firstConstant + i] = builder.constant(tensor)));
+      for (const node of nodes) copyNode(graph, node, builder, drafts);
+      return executableOf(
+        withoutDeadCode(builder.build(outputs.map((variable) => drafts[variable]))),
+        backend,
+      );
+    };
+    const given = graph.inputs.map((_, i) => i);
+    this.first = half(given, before, between);
+    this.second = half([...given, ...between], after, graph.outputs);
+  }
+
+  run(inputs: readonly Tensor[]): Tensor[] {
+    const between = this.first.run(inputs);
+    try {
+      return this.second.run([...inputs, ...between]);
+    } finally {
+      for (const tensor of between) tensor.dispose();
+    }
+  }
+}
+
+/** Of how few nodes a graph is not taken apart any further. */
+const fewNodes = 1000;
+
 /** For each node, the variables defined by nodes that are used for the last time there, or never. */
 export function lastUses(graph: Graph): Variable[][] {
   const last = new Int32Array(graph.avals.length).fill(-1);
@@ -222,8 +266,10 @@ const interpreterOf = (graph: Graph, backend: Backend): Interpreter =>
 /** The graph ready to run on a backend, prepared once. */
 export function executableOf(graph: Graph, backend: Backend): Executable {
   return cached(executables, graph, backend, () => {
-    const program = backend.compile?.(graph);
-    return program === undefined ? interpreterOf(graph, backend) : new Compiled(graph, backend, program);
+    if (backend.compile === undefined) return interpreterOf(graph, backend);
+    const program = backend.compile(graph);
+    if (program !== undefined) return new Compiled(graph, backend, program);
+    return graph.nodes.length > fewNodes ? new Halves(graph, backend) : interpreterOf(graph, backend);
   });
 }
 

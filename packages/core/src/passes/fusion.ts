@@ -40,6 +40,9 @@ export interface Cluster {
 /** Reductions whose result is ready when the loop is done. */
 const reductions: ReadonlySet<string> = new Set(["sum", "prod", "reduceMax", "reduceMin"]);
 
+/** How near to each other two places may be; well above the distance of neighbouring numbers of that size. */
+const narrowest = 1e-6;
+
 /** How many readers of a value before a node it is tried to join: all would be quadratic in long graphs. */
 const mostSiblings = 8;
 
@@ -48,10 +51,13 @@ interface Group {
   nodes: number[];
   /** Of its loop; undefined for a node that cannot be in a cluster. */
   shape: Shape | undefined;
-  /** Of its reductions, if it has any. */
+  /** Those of its nodes that are reductions, and the axes of these. */
+  reductions: number[];
   axes: readonly number[] | undefined;
-  /** Its place in an order of all groups in which each comes after those that it needs. */
+  /** Its place in an order of all groups in which each comes after those that it needs; neighbours there are linked. */
   place: number;
+  before: Group | undefined;
+  after: Group | undefined;
 }
 
 /** Whether a node repeats its input, or is a number made of numbers: what a loop reads or has ready, at no cost. */
@@ -73,6 +79,10 @@ class Fusion {
   constructor(graph: Graph) {
     this.graph = graph;
     this.groups = graph.nodes.map((node, n) => startingGroup(graph, node, n));
+    this.groups.forEach((group, n) => {
+      group.before = this.groups[n - 1];
+      group.after = this.groups[n + 1];
+    });
     this.definedBy = new Int32Array(graph.avals.length).fill(-1);
     graph.nodes.forEach((node, n) => node.outputs.forEach((variable) => (this.definedBy[variable] = n)));
     this.operands = graph.nodes.map(({ inputs }) => [
@@ -166,35 +176,60 @@ class Fusion {
 
   /** Whether one uses what a reduction of the other gives, which is not there before the loop is done. */
   private usesReduction(a: Group, b: Group): boolean {
-    if (a.axes === undefined) return false;
-    return a.nodes.some(
-      (n) =>
-        reductions.has(this.graph.nodes[n].primitive.name) &&
-        this.users[n].some((user) => this.groups[user] === b),
-    );
+    return a.reductions.some((n) => this.users[n].some((user) => this.groups[user] === b));
   }
 
   /**
    * Makes one group of two, the first of which comes before the second, unless a path leads from the one through others
    * to the other: as one, they would have to wait for themselves. Only groups placed between the two can be on such a
-   * path; these get new places, as in D. J. Pearce, P. H. J. Kelly, "A Dynamic Topological Sort Algorithm for Directed
-   * Acyclic Graphs" (2006).
+   * path. It is looked for from the smaller of the two, which then moves to where the other stands, and what was found on the
+   * way with it: D. J. Pearce, P. H. J. Kelly, "A Dynamic Topological Sort Algorithm for Directed Acyclic Graphs" (2006).
    */
   private unite(first: Group, second: Group, shape: Shape): boolean {
-    const after = this.between(first, second, this.users);
-    if (after.has(second)) return false;
-    const before = this.between(second, first, this.operands);
-    const byPlace = (a: Group, b: Group): number => a.place - b.place;
-    const moved = [...[...before].sort(byPlace), second, ...[...after].sort(byPlace)];
-    const places = [first, ...moved].map(({ place }) => place).sort((a, b) => a - b);
-    moved.forEach((group, i) => (group.place = places[i]));
-    const [large, small] = first.nodes.length > second.nodes.length ? [first, second] : [second, first];
+    const isFirstSmall = first.nodes.length <= second.nodes.length;
+    const [small, large] = isFirstSmall ? [first, second] : [second, first];
+    const found = this.between(small, large, isFirstSmall ? this.users : this.operands);
+    if (found.has(large)) return false;
+    const moved = [...found].sort((a, b) => a.place - b.place);
+    for (const group of [small, ...moved]) this.unlink(group);
+    if (isFirstSmall) this.insert(moved, large, large.after);
+    else this.insert(moved, large.before, large);
     for (const n of small.nodes) this.groups[n] = large;
     large.nodes.push(...small.nodes);
+    large.reductions.push(...small.reductions);
     large.shape = shape;
     large.axes ??= small.axes;
-    large.place = second.place;
     return true;
+  }
+
+  private unlink({ before, after }: Group): void {
+    if (before !== undefined) before.after = after;
+    if (after !== undefined) after.before = before;
+  }
+
+  /** Puts groups between two neighbours in the order. */
+  private insert(groups: readonly Group[], left: Group | undefined, right: Group | undefined): void {
+    if (groups.length === 0) return;
+    const low = left?.place ?? (right as Group).place - 1;
+    const gap = ((right?.place ?? low + 1) - low) / (groups.length + 1);
+    let last = left;
+    groups.forEach((group, i) => {
+      group.place = low + (i + 1) * gap;
+      group.before = last;
+      if (last !== undefined) last.after = group;
+      last = group;
+    });
+    (last as Group).after = right;
+    if (right !== undefined) right.before = last;
+    if (gap < narrowest) this.renumber(groups[0]);
+  }
+
+  /** Gives all groups places at equal distances. */
+  private renumber(any: Group): void {
+    let group = any;
+    while (group.before !== undefined) group = group.before;
+    let place = 0;
+    for (let next: Group | undefined = group; next !== undefined; next = next.after) next.place = place++;
   }
 
   /** The groups to which edges lead from one, short of another; that one too, if it is reached by way of others. */
@@ -250,13 +285,21 @@ class Fusion {
 /** What a node is alone: a loop over its output's shape, or, if it is a reduction, over its input's. */
 function startingGroup({ avals }: Graph, node: GraphNode, n: number): Group {
   const { primitive, inputs, outputs, params } = node;
-  const group = { nodes: [n], shape: undefined, axes: undefined, place: n };
+  const group = {
+    nodes: [n],
+    shape: undefined,
+    reductions: [],
+    axes: undefined,
+    place: n,
+    before: undefined,
+    after: undefined,
+  };
   if (primitive.form === "multiple") return group;
   if (primitive.elementwise || primitive.name === "broadcastTo")
     return { ...group, shape: avals[outputs[0]].shape };
   if (!reductions.has(primitive.name)) return group;
   const { axes } = params as { readonly axes: readonly number[] };
-  return { ...group, shape: avals[inputs[0]].shape, axes };
+  return { ...group, shape: avals[inputs[0]].shape, reductions: [n], axes };
 }
 
 /**
