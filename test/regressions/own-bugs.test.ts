@@ -11,10 +11,12 @@ import {
   jit,
   jvp,
   maxPool2d,
+  jsBackend,
   linearTranspose,
   linearize,
   scan,
   tensor,
+  where,
   withBackend,
 } from "cotangent";
 import { expect, test } from "vitest";
@@ -172,4 +174,30 @@ test("sinc: 0 at whole numbers, and no digits lost far out", () => {
   // At 100000.25 it is sin(π/4) / (π 100000.25); a few roundings.
   const expected = Math.SQRT1_2 / (Math.PI * 100000.25);
   expect(Math.abs(tensor(100000.25).sinc().item() / expected - 1)).toBeLessThan(8 * 2 ** -53);
+});
+
+test("linearize: a result that does not depend on the arguments is a tensor, no variable of the tangents' graph", () => {
+  const x = tensor([1, 2]);
+  const f = (v: Value): Value[] => [v.onesLike(), v.mul(v.onesLike().mul(3)), v.sum().zerosLike()];
+  const [values, push] = linearize(f, x);
+  expect(values.map((value) => value.toArray())).toEqual([[1, 1], [3, 6], 0]);
+  expect(push(x).map((value) => value.toArray())).toEqual([[0, 0], [3, 6], 0]);
+  // What decides in the function may decide on such values too.
+  const [branch] = linearize((v: Value) => (v.onesLike().sum().item() === 2 ? v.mul(5) : v), x);
+  expect(branch.toArray()).toEqual([5, 10]);
+});
+
+test("linearTranspose: zeros that a rule makes are known as zeros, of any shape", () => {
+  // The rule of take adds its cotangents up in zeros.
+  const gradient = (v: Value): Value => grad((u: Value) => u.take([0, 0, 1]).square().sum())(v);
+  const [, push] = linearize(gradient, tensor([1, 2, 3]));
+  const [back] = linearTranspose(push, tensor([1, 2, 3]))(tensor([1, 10, 100]));
+  expect(back.toArray()).toEqual([4, 20, 0]);
+});
+
+test("where: plain numbers alone take the backend of the condition", () => {
+  const condition = tensor([1, -1], { backend: jsBackend }).gt(0);
+  const found = where(condition, 2, 3);
+  expect(found.backend).toBe(jsBackend);
+  expect(found.toArray()).toEqual([2, 3]);
 });

@@ -22,6 +22,16 @@ export function hostArray(dtype: DType, size: number): TypedArray {
   return new arrayTypes[dtype](size);
 }
 
+const uniform = new WeakMap<Tensor, number>();
+
+/** The number that all elements of a tensor are, where it was made as such: a graph then has it as an operation. */
+export const uniformOf = (tensor: Tensor): number | undefined => uniform.get(tensor);
+
+export function markUniform(tensor: Tensor, value: number): Tensor {
+  uniform.set(tensor, value);
+  return tensor;
+}
+
 /** A concrete value: shape, dtype and a buffer on a backend. */
 export class Tensor extends Value {
   readonly #backend: Backend;

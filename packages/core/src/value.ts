@@ -129,11 +129,8 @@ export abstract class Tracer extends Value {
   }
 
   override recorder(): Recorder | null {
-    for (const part of this.parts()) {
-      const recorder = part.recorder();
-      if (recorder !== null) return recorder;
-    }
-    return null;
+    // Where a tangent is recorded and the primal is not (linearize), this is a value outside of the graph.
+    return this.parts()[0].recorder();
   }
 }
 

@@ -236,7 +236,9 @@ export function runStep(step: Step, variables: Environment): Value[] {
       ).slice(1);
     case "transformed": {
       const { how, body, operands, directions, axes } = step;
-      const f = (...inputs: Value[]): Value[] => runBody(body, variables, inputs);
+      // As they are now: rules of its own run on the way back, when there are more.
+      const around = [...variables];
+      const f = (...inputs: Value[]): Value[] => runBody(body, around, inputs);
       return transformations[how].run(f, operands.map(at), directions.map(at), axes);
     }
   }
@@ -455,7 +457,9 @@ export function showProgram(
 
   const lines = showSteps(steps, point.length, "  ");
   const used = (names: readonly string[]): string[] =>
-    names.filter((callee) => [...functions, ...lines].some((line) => line.includes(`${callee}(`)));
+    names.filter((callee) =>
+      [...functions, ...lines].some((line) => new RegExp(`\\b${callee}[<(]`).test(line)),
+    );
   const core = used([
     ...["bind", "checkpoint", "cond", "jit", "primitives", "scan", "whileLoop"],
     ...new Set(transformationNames.flatMap((name) => transformations[name].uses)),

@@ -7,7 +7,7 @@ import { BackendError, CotangentError, StagingError, fail } from "../errors.ts";
 import { promote, scopeDepth, tidy } from "../memory.ts";
 import type { Params, Primitive } from "../primitive.ts";
 import { broadcastTo } from "../primitives/shape.ts";
-import { Tensor, retained, scalarTensor } from "../tensor.ts";
+import { Tensor, retained, scalarTensor, uniformOf } from "../tensor.ts";
 import { leaves, mapTree } from "../tree.ts";
 import { type Recorder, Tracer, Value, nextLevel, refuseEscaped } from "../value.ts";
 import { checked } from "./check.ts";
@@ -129,7 +129,10 @@ export class StageTrace implements Recorder {
     }
     let draft = this.known.get(value);
     if (draft === undefined) {
-      draft = this.isKept(value) ? this.close(value, who) : this.capture(value, who);
+      const uniform =
+        value instanceof Tensor && value.backend === this.backend ? uniformOf(value) : undefined;
+      if (uniform !== undefined) draft = (this.constant(uniform, value.aval) as GraphVariable).draft;
+      else draft = this.isKept(value) ? this.close(value, who) : this.capture(value, who);
       this.known.set(value, draft);
     }
     return draft;

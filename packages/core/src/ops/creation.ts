@@ -6,7 +6,7 @@ import type { DType } from "../dtype.ts";
 import { ShapeError, fail } from "../errors.ts";
 import { broadcastTo } from "../primitives/shape.ts";
 import type { Tensor } from "../tensor.ts";
-import { fromHost, hostArray, scalarTensor } from "../tensor.ts";
+import { fromHost, hostArray, markUniform, scalarTensor } from "../tensor.ts";
 import type { Value } from "../value.ts";
 
 export interface CreationOptions {
@@ -35,8 +35,11 @@ export const ones = (shape: Shape, options?: CreationOptions): Tensor => full(sh
  * recorded, as an operation rather than as a tensor that the graph keeps.
  */
 export function constantLike(like: Value, value: number, aval: Aval): Value {
-  const recorder = aval.shape.length === 0 ? null : like.recorder();
-  return recorder === null ? constant(value, aval, like.backend) : recorder.constant(value, aval);
+  if (aval.shape.length === 0) return constant(value, aval, like.backend);
+  const recorder = like.recorder();
+  return recorder === null
+    ? markUniform(constant(value, aval, like.backend), value)
+    : recorder.constant(value, aval);
 }
 
 /** Zeros in the shape, dtype and backend of x. */
