@@ -384,7 +384,7 @@ describe("linearTranspose", () => {
     const f = (v: Value): Value =>
       dotGeneral(v.exp(), w, { contractX: [0], contractY: [0], batchX: [], batchY: [] });
     const [, push] = linearize(f, x);
-    const [back] = linearTranspose(push, x)(1) as [Value];
+    const [back] = linearTranspose(push, x)(1);
     expect(back.toArray()).toEqual(grad(f)(x).toArray());
   });
 });

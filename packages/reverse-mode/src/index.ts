@@ -5,7 +5,7 @@ export {
   computationalGraph,
 } from "./computational-graph.ts";
 export { type CheckpointOptions, checkpoint } from "./checkpoint.ts";
-export { linearTranspose } from "./linear-transpose.ts";
+export { type Transposed, linearTranspose } from "./linear-transpose.ts";
 export { jacrev } from "./jacrev.ts";
 export { Tape, TapeNode, TapeValue } from "./tape.ts";
 export {

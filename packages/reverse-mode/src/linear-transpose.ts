@@ -21,6 +21,17 @@ import {
   withLeaves,
 } from "@cotangent/core";
 
+/** A tree of values, where an argument may also be numbers, or null for zeros. */
+export type Transposed<T> = T extends null
+  ? never
+  : T extends number
+    ? Value
+    : T extends Value
+      ? T
+      : T extends object
+        ? { [K in keyof T]: Transposed<T[K]> }
+        : T;
+
 /**
  * The transpose of a linear function: <y, A x> = <Aᵀ y, x> for all x and y. f is traced to its graph, every node of which
  * must be linear; the transpose uses the rules of linear primitives alone.
@@ -37,7 +48,7 @@ import {
 export function linearTranspose<A extends readonly unknown[], R>(
   f: (...args: A) => R,
   ...example: Stageable<A>
-): (cotangent: Liftable<Lifted<R>>) => A {
+): (cotangent: Liftable<Lifted<R>>) => { [K in keyof A]: Transposed<A[K]> } {
   const avals: Aval[] = [];
   const shape = example.map((argument, i) =>
     mapTree(
@@ -70,7 +81,7 @@ export function linearTranspose<A extends readonly unknown[], R>(
     return withLeaves(
       shape,
       avals.map((_, i) => found[i] ?? zeros[i]),
-    ) as unknown as A;
+    ) as unknown as { [K in keyof A]: Transposed<A[K]> };
   };
 }
 

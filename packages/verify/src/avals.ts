@@ -6,7 +6,6 @@ import {
   broadcastShapes,
   graphOf,
   hostArray,
-  paramsOf,
   sameShape,
 } from "@cotangent/core";
 import type { Law } from "./laws.ts";
@@ -38,8 +37,7 @@ export const avals: Law = {
     if (show(abstract) !== show(found))
       return fails(`abstract evaluation gives ${show(abstract)}, evaluation ${show(found)}`);
     if (subject.call?.primitive.elementwise !== true) return holds;
-    const { primitive } = subject.call;
-    const params = paramsOf(subject.call, setting.dtype);
+    const { primitive, params } = subject.call;
     const [{ shape, dtype }] = found;
     const asked = (params as { readonly dtype?: DType }).dtype;
     const may = asked === undefined ? ["bool", ...inputs.map((aval) => aval.dtype)] : [asked];

@@ -1,5 +1,5 @@
 /** The law of costs, which choose between modes and strategies. */
-import { observe, profile, stack, vmap } from "@cotangent/core";
+import { observe, stack, vmap } from "@cotangent/core";
 import type { Law } from "./laws.ts";
 import { fails, holds, inapplicable } from "./outcome.ts";
 import { Instance } from "./subject.ts";
@@ -13,7 +13,7 @@ const size = 3;
 export const costs: Law = {
   name: "cost",
   statement: "the FLOPs of one call are a whole number, and those of a batch of n calls are n times as many",
-  judge: (subject, setting) => {
+  judge: (subject, setting, draw) => {
     if (subject.call === undefined) return inapplicable("no call of one primitive");
     const { primitive } = subject.call;
     const instance = new Instance(subject, setting.backend, setting.dtype);
@@ -35,12 +35,18 @@ export const costs: Law = {
       }, body);
       return { flops, evaluations };
     };
-    const { flops } = profile(() => f(...values));
-    if (!(Number.isInteger(flops) && flops >= 0)) return fails(`one call costs ${flops} FLOPs`);
-    if (primitive.rules.form === "multiple") return inapplicable("its cost is that of what it runs");
+    const avals = subject.call.arranged(instance.inputs, instance.constants).map((value) => value.aval);
+    const cost = primitive.cost(avals, f(...values)[0].aval, subject.call.params);
+    if (!(Number.isInteger(cost) && cost >= 0)) return fails(`one call costs ${cost} FLOPs`);
+    // Those of several outputs run others, and say an estimate of what these cost.
+    if (primitive.rules.form === "multiple") return holds;
     const one = own(() => f(...values));
-    const batch = values.map((value) => stack(new Array<typeof value>(size).fill(value)));
-    const all = own(() => vmap(f)(...batch));
+    const axes = values.map(() => (draw.bool() ? 0 : null));
+    if (!axes.includes(0)) axes.fill(0);
+    const batch = values.map((value, i) =>
+      axes[i] === null ? value : stack(new Array<typeof value>(size).fill(value)),
+    );
+    const all = own(() => vmap(f, { inAxes: axes })(...batch));
     if (all.evaluations === 0) return inapplicable("its batches are made of other primitives");
     if (all.flops === size * one.flops) return holds;
     return fails(`one call costs ${one.flops} FLOPs, a batch of ${size} costs ${all.flops}`);

@@ -121,6 +121,8 @@ export interface Call {
   readonly inputs: readonly HostInput[];
   /** Those that it is not to be differentiated with respect to, though it could be; unless that leaves none. */
   readonly fixed: readonly boolean[];
+  /** Other inputs of the same shapes. */
+  another(draw: RecordedDraw): HostInput[];
   /** How far every float input may be moved in a direction of size 1. */
   readonly room: number;
 }
@@ -128,16 +130,19 @@ export interface Call {
 /** Draws a call that the primitive itself says is valid and smooth. */
 export function drawCall(draw: RecordedDraw, primitive: Primitive, dtype: FloatDType): Call {
   const { inputs, params } = primitive.sample(draw);
+  const another = (from: RecordedDraw): HostInput[] =>
+    inputs.map((input) => ({
+      shape: input.shape,
+      dtype: input.dtype === "float" ? dtype : input.dtype,
+      data: from.elements(input.domain, sizeOf(input.shape)),
+    }));
   return {
     primitive,
     params,
     dtype,
     room: Math.min(0.025, ...inputs.map(roomOf)),
-    inputs: inputs.map((input) => ({
-      shape: input.shape,
-      dtype: input.dtype === "float" ? dtype : input.dtype,
-      data: draw.elements(input.domain, sizeOf(input.shape)),
-    })),
+    inputs: another(draw),
+    another,
     fixed: inputs.map(() => draw.int(0, 5) === 5),
   };
 }

@@ -67,12 +67,22 @@ export { avals } from "./avals.ts";
 export { costs } from "./cost.ts";
 export { cut } from "./cut.ts";
 export { type Estimate, derivativeByDifferences, roundoff } from "./numbers.ts";
-export type { Finding, Outcome } from "./outcome.ts";
+export { type Finding, type Outcome, fails, holds, inapplicable, unjudged, weigh } from "./outcome.ts";
 export { roundingSpread, roundingSpreads, roundingsPerEvaluation } from "./rounding.ts";
 export { fit, squash } from "./program.ts";
 export { type ProgramOptions, drawProgram } from "./programs.ts";
 export { taylor } from "./taylor.ts";
-export { type Cut, type Mode, type Setting, type Subject, cutOf, subjectOf } from "./subject.ts";
+export {
+  type Cut,
+  type Mode,
+  type Setting,
+  type Subject,
+  type SubjectCall,
+  Instance,
+  cutOf,
+  directions,
+  subjectOf,
+} from "./subject.ts";
 export { laws } from "./every-law.ts";
 export { staged, transposed } from "./strategies.ts";
 export { vmapped } from "./vmapped.ts";

@@ -176,11 +176,10 @@ export const linearity: Law = {
       const [from, to] = ends(instance);
       const [v, w] = [draw.direction(sizeOf(from)), draw.direction(sizeOf(from))];
       const weights = [v, w, v.map((x, i) => a * x + b * w[i]), v.map(() => 0)];
-      const images = (at: Instance): Value[][] =>
-        weights.map((numbers) => {
-          const moved = directions(ends(at)[0], numbers);
-          return name === "JVP" ? at.jvp(moved) : at.vjp(moved);
-        });
+      const images = (at: Instance): Value[][] => {
+        const all = weights.map((numbers) => directions(ends(at)[0], numbers));
+        return name === "JVP" ? all.map((tangents) => at.jvp(tangents)) : at.vjps(all);
+      };
       const found = images(instance);
       for (const image of found) {
         const wrong = image.findIndex(

@@ -17,7 +17,7 @@ import {
 import { jvp } from "@cotangent/forward-mode";
 import { vjp } from "@cotangent/reverse-mode";
 import { shapeFeatures } from "./coverage.ts";
-import { type Call, type HostInput, showCall } from "./draw.ts";
+import { type Call, type HostInput, type RecordedDraw, showCall } from "./draw.ts";
 
 /** A function of several float values with several outputs, and a point at which it is smooth. */
 export interface Subject {
@@ -27,7 +27,7 @@ export interface Subject {
   /** How far the point may be moved in a direction of size 1. */
   readonly room: number;
   /** The call that it is, if it is one of a primitive. */
-  readonly call?: Call;
+  readonly call?: SubjectCall;
   /** On the backend of its arguments. */
   apply(inputs: readonly Value[], constants: readonly Value[]): Value[];
   /** Inputs that are not differentiated (indices, conditions). */
@@ -38,8 +38,8 @@ export interface Subject {
   surrogateFor?(inputs: readonly Value[], constants: readonly Value[]): Value[];
   /** Whether its results are the same on every backend to the last bit, as those of random bits are. */
   readonly exact?: boolean;
-  /** Whether the elements of each input may change places, and it is still smooth there. */
-  readonly permutes?: boolean;
+  /** Other inputs and constants of the same shapes, at which it is smooth too. */
+  another?(draw: RecordedDraw): readonly HostInput[];
   /** What the subject says of its own derivatives, where there are none on purpose. */
   readonly cut?: Cut;
   /**
@@ -49,6 +49,16 @@ export interface Subject {
   readonly regroups?: boolean;
   /** The modes in which it can be differentiated; by default both. */
   readonly modes?: readonly Mode[];
+}
+
+/** One call of a primitive. */
+export interface SubjectCall {
+  readonly primitive: Primitive;
+  readonly params: Params;
+  /** As it was drawn. */
+  readonly drawn: Call;
+  /** Inputs and constants in the order of the primitive's arguments. */
+  arranged(inputs: readonly Value[], constants: readonly Value[]): Value[];
 }
 
 export type Mode = "forward" | "reverse";
@@ -94,12 +104,15 @@ export function subjectOf(call: Call): Subject {
   const { surrogateFor } = call.primitive;
   return {
     text: showCall(call),
-    call,
+    call: { primitive: call.primitive, params: paramsOf(call, call.dtype), arranged, drawn: call },
     room: call.room,
     point: call.inputs.filter((_, i) => isInput[i]),
     constants: call.inputs.filter((_, i) => !isInput[i]),
     features: shapeFeatures(call.primitive, call.inputs),
-    permutes: true,
+    another: (draw) => {
+      const inputs = call.another(draw);
+      return [...inputs.filter((_, i) => isInput[i]), ...inputs.filter((_, i) => !isInput[i])];
+    },
     exact: cut === "zero" && !call.inputs.some(({ dtype }) => isFloating(dtype)),
     apply: (inputs, constants) => {
       const all = arranged(inputs, constants);
@@ -214,5 +227,13 @@ export class Instance {
 
   vjp(cotangents: readonly Value[]): Value[] {
     return this.counted(() => vjp(this.smooth, ...this.inputs)[1]([...cotangents]));
+  }
+
+  /** The same for several cotangents, by one pullback. */
+  vjps(all: readonly (readonly Value[])[]): Value[][] {
+    return this.counted(() => {
+      const [, pullback] = vjp(this.smooth, ...this.inputs);
+      return all.map((cotangents) => pullback([...cotangents]));
+    });
   }
 }

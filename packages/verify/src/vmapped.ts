@@ -21,48 +21,47 @@ interface Batch {
 interface Plan {
   readonly size: number;
   readonly axes: readonly (number | null)[];
-  /** For each element after the first, how the floats of the point are moved. */
-  readonly moves: readonly Float64Array[];
+  /** For each element after the first, what it is made of. */
+  readonly others: readonly Other[];
 }
 
-function planOf(subject: Subject, draw: RecordedDraw): Plan {
+/** An element as a point of its own, or as that of the subject, its floats moved. */
+type Other = { readonly inputs: readonly Float64Array[] } | { readonly move: Float64Array };
+
+function planOf(subject: Subject, setting: Setting, draw: RecordedDraw): Plan {
   const size = draw.int(0, 9) === 0 ? 0 : draw.int(1, 3);
   const inputs = [...subject.point, ...subject.constants];
   const axes: (number | null)[] = inputs.map(({ shape }) => (draw.bool() ? draw.int(0, shape.length) : null));
   if (axes.length > 0 && axes.filter((axis) => axis !== null).length === 0) axes[0] = 0;
   const floats = subject.point.reduce((total, { shape }) => total + sizeOf(shape), 0);
-  return { size, axes, moves: Array.from({ length: Math.max(0, size - 1) }, () => draw.direction(floats)) };
+  const others = Array.from({ length: Math.max(0, size - 1) }, (): Other => {
+    const another = subject.another?.(draw);
+    if (another === undefined) return { move: draw.direction(floats) };
+    const inDType = setting.dtype === "float32" ? (data: Float64Array) => data.map(Math.fround) : undefined;
+    return { inputs: another.map(({ data }) => inDType?.(data) ?? data) };
+  });
+  return { size, axes, others };
 }
 
-/**
- * Elements of the batch: the point itself, then others. Where elements of an input may change places they are rotated, so that
- * no result is the same for all of the batch; else the point is moved within its room, and indices are rotated.
- */
-function batchOf({ inputs, constants }: Instance, subject: Subject, { axes, moves, size }: Plan): Batch {
-  const elements = [new Float64Array(sizeOfAll(inputs)), ...moves].map((move, k) => {
+/** Elements of the batch: the point itself, then other points, or the same one moved within its room, its indices rotated. */
+function batchOf({ inputs, constants }: Instance, subject: Subject, { axes, others, size }: Plan): Batch {
+  const values = [...inputs, ...constants];
+  const elements = others.map((other, k) => {
     let next = 0;
-    const rotated = (value: Value): Value => {
+    return values.map((value, i) => {
+      if ("inputs" in other) return axes[i] === null ? value : shapedLike(value, other.inputs[i]);
+      const move = other.move.subarray(next, (next += i < inputs.length ? value.size : 0));
+      if (axes[i] === null || (i >= inputs.length && isFloating(value.dtype))) return value;
       const data = value.dataSync();
       return shapedLike(
         value,
-        data.map((_, e) => data[(e + k) % data.length]),
+        i < inputs.length
+          ? data.map((x, e) => x + subject.room * move[e])
+          : data.map((_, e) => data[(e + k + 1) % data.length]),
       );
-    };
-    const point = inputs.map((input, i) => {
-      const own = move.subarray(next, (next += input.size));
-      if (axes[i] === null) return input;
-      if (subject.permutes === true && input.size > 1) return rotated(input);
-      const data = input.dataSync();
-      for (let e = 0; e < data.length; e++) data[e] += subject.room * own[e];
-      return shapedLike(input, data);
     });
-    const rest = constants.map((constant, i) => {
-      const isFixed = subject.permutes !== true && isFloating(constant.dtype);
-      return axes[inputs.length + i] === null || isFixed ? constant : rotated(constant);
-    });
-    return [...point, ...rest];
   });
-  return { elements, axes, size };
+  return { elements: [values, ...elements], axes, size };
 }
 
 const stacked = (values: readonly Value[], size: number): Value => stack(values).slice([0], [size]);
@@ -98,7 +97,7 @@ export const vmapped: Law = {
   statement:
     "vmap(f) over a batch is f applied to each element; the same for J v, Jᵀ ȳ and second derivatives",
   judge: (subject, setting, draw) => {
-    const plan = planOf(subject, draw);
+    const plan = planOf(subject, setting, draw);
     if (plan.axes.length === 0) return inapplicable("no input");
     const instance = new Instance(subject, setting.backend, setting.dtype);
     const count = instance.inputs.length;

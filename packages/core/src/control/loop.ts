@@ -20,7 +20,7 @@ import type { MultipleRules, Pullback } from "../primitive.ts";
 import { zeroTangent } from "../rules.ts";
 import { floatingCotangents, spread } from "../primitives/call.ts";
 import { where } from "../primitives/selection.ts";
-import { argument } from "../sampling.ts";
+import { argument, interval } from "../sampling.ts";
 import type { Tensor } from "../tensor.ts";
 import type { Value } from "../value.ts";
 import { batchAval, batchedGraph } from "../vmap/batch-graph.ts";
@@ -647,7 +647,7 @@ export const scanPrimitive: MultipleOp<LoopParams> = runningPrimitive<LoopParams
   cost: (_, params) => loopCost(params),
   sample: (draw) => {
     const length = draw.int(0, 4);
-    const shape = draw.choose<number[]>([[], [2]]);
+    const shape = draw.choose<number[]>([[], [2], [2, 3]]);
     const body = sampleGraph(
       (w, carry, x) => [carry.mul(w).add(x.sin()).tanh(), carry.mul(x).sum()],
       [[], shape, shape],
@@ -678,13 +678,17 @@ export const whilePrimitive: MultipleOp<LoopParams> = runningPrimitive<LoopParam
   batch: (inputs, batched, params) => batchLoop(whilePrimitive, inputs, batched, params),
   cost: (_, params) => loopCost(params),
   sample: (draw) => {
-    const shape = draw.choose<number[]>([[], [2]]);
+    const shape = draw.choose<number[]>([[], [2], [2, 3]]);
     const steps = draw.int(0, 3);
     const body = sampleGraph((w, n, x) => [n.add(1), x.mul(w).sin().add(x)], [[], [], shape]);
     const condition = sampleGraph((_, n) => n.lt(steps), [[], [], shape]);
     return {
-      // The counter is a float of its own, far from where the condition changes.
-      inputs: [argument([]), argument([], { low: -0.3, high: -0.2 }), argument(shape)],
+      // The counter is a float of its own, far from where the condition changes; of a batch each has another.
+      inputs: [
+        argument([]),
+        argument([], interval(-1.5, 0.5, { kinks: [-1, 0], margin: 0.2 })),
+        argument(shape),
+      ],
       params: (dtype) => ({
         body: body(dtype),
         condition: condition(dtype),
@@ -790,7 +794,11 @@ export const loopPullback: MultipleOp<LoopPullbackParams> = runningPrimitive<Loo
     cost: (_, params) => 4 * loopCost(params),
     sample: (draw) => {
       const length = draw.int(1, 3);
-      const body = sampleGraph((w, carry, x) => [carry.mul(w).add(x.sin()), carry.mul(x)], [[], [], []]);
+      const shape = draw.choose<number[]>([[], [], [2, 3]]);
+      const body = sampleGraph(
+        (w, carry, x) => [carry.mul(w).add(x.sin()), carry.mul(x)],
+        [[], shape, shape],
+      );
       const rest = {
         condition: null,
         constants: 1,
@@ -801,7 +809,7 @@ export const loopPullback: MultipleOp<LoopPullbackParams> = runningPrimitive<Loo
         wanted: [true, true, draw.bool()],
       };
       return {
-        inputs: [argument([]), argument([]), argument([length]), argument([]), argument([length])],
+        inputs: [[], shape, [length, ...shape], shape, [length, ...shape]].map((own) => argument(own)),
         params: (dtype) => ({ ...rest, body: body(dtype) }),
       };
     },

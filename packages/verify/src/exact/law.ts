@@ -112,7 +112,8 @@ export const highPrecision: Law = {
     "values, first and second derivatives are those of arbitrary precision, in the tails and next to where they end too",
   subjects: "primitives",
   share: 1 / 4,
-  judge: ({ call }, setting, draw) => {
+  judge: (subject, setting, draw) => {
+    const call = subject.call?.drawn;
     const exact = exactFunctions.get(call?.primitive.name ?? "");
     if (call === undefined || exact === undefined)
       return inapplicable("no scalar function that is known in arbitrary precision");
