@@ -146,6 +146,29 @@ describe("traces", () => {
       Math.sin(2),
       2,
     ]);
+    // Whatever JSON would take for the same, and however parts could be put together.
+    const shown: unknown[] = [];
+    const seen = jit((_: Value, ...all: unknown[]) => shown.push(all), { static: [1, 2] });
+    const each: [unknown, unknown][] = [
+      [0, 1],
+      [-0, 1],
+      [{ rate: NaN }, 1],
+      [{ rate: Infinity }, 1],
+      [{ rate: null }, 1],
+      [{}, 1],
+      ["a string b", "c"],
+      ["a", "b string c"],
+      [{ "a:1,b": 2 }, 1],
+      [{ a: 1, b: 2 }, 1],
+      [[[], 1], 1],
+      [[[1]], 1],
+    ];
+    for (const pair of [...each, ...each]) seen(tensor(0), ...pair);
+    expect(shown).toEqual(each);
+    // An object made anew with a function in it is known again.
+    const applied = jit((v: Value, { g }: { g: F }) => g(v), { static: [1] });
+    expect([twice, thrice, twice].map((g) => applied(tensor(2), { g }).item())).toEqual([4, 6, 4]);
+    expect(applied.stats().traces).toBe(2);
     // A string is not the number, or the boolean, that it looks like.
     const kind = jit((_: Value, option: unknown) => (typeof option === "string" ? 1 : 2), { static: [1] });
     expect([kind(tensor(0), 1), kind(tensor(0), "1")].map((v) => v.item())).toEqual([2, 1]);
@@ -296,6 +319,22 @@ describe("what is refused, and in which words", () => {
       () => jit((v: Value) => (v > tensor(0) ? v : v.neg()))(x),
       StagingError,
       /traced value float64\[3\] were asked for.*Use where or cond/,
+    ],
+    [
+      "a function that calls itself without end",
+      () => {
+        const f: F = jit((v: Value) =>
+          cond(
+            v.sum().gt(1),
+            (w: Value) => f(w.div(2)),
+            (w: Value) => w,
+            v,
+          ),
+        ) as F;
+        return f(x);
+      },
+      StagingError,
+      /jit: the function calls itself, with arguments like its own \(float64\[3\]\).*Use whileLoop, scan or foriLoop/,
     ],
     [
       "an abstract value",

@@ -6,6 +6,7 @@ import { StagingError, TreeError, fail } from "./errors.ts";
 import { evaluateGraph } from "./graph/evaluate.ts";
 import type { Graph } from "./graph/graph.ts";
 import { intern } from "./graph/hash.ts";
+import { isPlain } from "./graph/literal.ts";
 import { areLinesExact } from "./graph/origin.ts";
 import { type Recorded, recordGraph } from "./graph/stage.ts";
 import { call } from "./primitives/call.ts";
@@ -52,18 +53,21 @@ interface Arguments {
 const identities = new WeakMap<object, number>();
 let identityCount = 0;
 
-/** A static argument as part of a key: by value where it is primitive or plain data, else by identity. */
+/** A static argument as part of a key: by value where it is primitive or made of arrays and plain objects, else by identity. */
 function staticKey(value: unknown): string {
-  if (typeof value === "function" || (typeof value === "object" && value !== null && !isData(value))) {
+  if (typeof value === "string") return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(staticKey).join()}]`;
+  if (isPlain(value)) {
+    const entries = Object.entries(value).map(([key, item]) => `${JSON.stringify(key)}:${staticKey(item)}`);
+    return `{${entries.join()}}`;
+  }
+  if (typeof value === "function" || (typeof value === "object" && value !== null)) {
     let found = identities.get(value);
     if (found === undefined) identities.set(value, (found = ++identityCount));
     return `#${found}`;
   }
-  return typeof value === "object" ? JSON.stringify(value) : `${typeof value} ${String(value)}`;
+  return Object.is(value, -0) ? "-0" : `${typeof value} ${String(value)}`;
 }
-
-const isData = (value: object): boolean =>
-  leaves(value).every((leaf) => ["number", "string", "boolean"].includes(typeof leaf));
 
 /**
  * The function, traced to a graph at its first call and run as that graph from then on. Calls with arguments of the
@@ -74,7 +78,7 @@ const isData = (value: object): boolean =>
  * A jitted function is transformed like any other: the derivative of a graph is a graph. What it closes over is a
  * constant: a closed-over tensor is the one of the first call.
  *
- * @throws StagingError where f reads the elements of an argument; TreeError for an argument that is neither a value nor
+ * @throws StagingError where f reads the elements of an argument, or calls itself without end; TreeError for an argument that is neither a value nor
  * static.
  * @example
  * ```ts
@@ -90,6 +94,8 @@ export function jit<A extends readonly unknown[], R>(
 ): Jitted<A, R> {
   const statics = new Set(options.static);
   const programs = new Map<string, Program>();
+  /** What is being traced now. */
+  const tracing = new Set<string>();
   const compiled = new Set<Graph>();
   const stats = { calls: 0, traces: 0, tracingTime: 0 };
 
@@ -115,13 +121,26 @@ export function jit<A extends readonly unknown[], R>(
   const program = (args: readonly unknown[], { key, avals, backend }: Arguments): Program => {
     const known = programs.get(key);
     if (known !== undefined) return known;
+    if (tracing.has(key)) {
+      fail(
+        StagingError,
+        `jit: the function calls itself, with arguments like its own (${avals.join(", ")}), while it is traced, which ` +
+          `would go on for ever. Use whileLoop, scan or foriLoop; recursion that values decide cannot be a graph.`,
+      );
+    }
     const start = performance.now();
     const traced = (...inputs: Value[]): unknown => {
       let next = 0;
       const own = args.map((arg, i) => (statics.has(i) ? arg : mapTree(arg, () => inputs[next++])));
       return f(...(own as unknown as A));
     };
-    const found = recordGraph("jit", traced, avals, backend);
+    tracing.add(key);
+    let found: Recorded;
+    try {
+      found = recordGraph("jit", traced, avals, backend);
+    } finally {
+      tracing.delete(key);
+    }
     const recorded = { ...found, shared: intern(found.graph) };
     stats.traces++;
     stats.tracingTime += performance.now() - start;

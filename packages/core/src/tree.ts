@@ -51,8 +51,9 @@ export function treeStructure(tree: unknown): string {
   if (tree === undefined || tree === null) return "-";
   if (!isBranch(tree)) return "*";
   if (Array.isArray(tree)) return `[${tree.map(treeStructure).join(",")}]`;
+  const name = (key: string): string => (/^[\w$]*$/.test(key) ? key : JSON.stringify(key));
   return `{${Object.entries(tree)
-    .map(([key, child]) => `${key}:${treeStructure(child)}`)
+    .map(([key, child]) => `${name(key)}:${treeStructure(child)}`)
     .join(",")}}`;
 }
 
