@@ -19,6 +19,7 @@ import {
   vmap,
   where,
   currentBackend,
+  customJvp,
 } from "cotangent";
 import { assertReports, checkLaw, checkPrograms, everyPrimitive, taylor } from "@cotangent/verify";
 import { describe, expect, test } from "vitest";
@@ -202,6 +203,23 @@ describe("arguments and results", () => {
   test("order 0 is the value alone", () => {
     const [value, series] = jet((x: Value) => x.exp(), [0], [[]]);
     expect([value.item(), series]).toEqual([1, []]);
+  });
+
+  test("functions with rules of their own are told apart, and may be applied twice", () => {
+    const sine = customJvp(
+      (x: Value) => x.sin(),
+      ([x], [dx]) => [x.sin(), dx.mul(x.cos())],
+    );
+    const exponential = customJvp(
+      (x: Value) => x.exp(),
+      ([x], [dx]) => [x.exp(), dx.mul(x.exp())],
+    );
+    const f = (x: Value): Value => sine(x).add(exponential(x).mul(10)).add(sine(x));
+    const [value, terms] = jet(f, [0.5], [[1, 0, 0]]);
+    const [s, c, e] = [Math.sin(0.5), Math.cos(0.5), 10 * Math.exp(0.5)];
+    [2 * s + e, 2 * c + e, -2 * s + e, -2 * c + e].forEach((wanted, k) =>
+      expect([value, ...terms][k].item()).toBeCloseTo(wanted, 12),
+    );
   });
 
   test("a primitive with several outputs", () => {

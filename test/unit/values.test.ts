@@ -27,12 +27,18 @@ import {
   setBackend,
   split,
   stack,
+  stage,
   tensor,
   where,
   withBackend,
   zeros,
 } from "cotangent";
 import { describe, expect, test } from "vitest";
+
+test("JSON has the elements of a value", () => {
+  expect(JSON.stringify({ w: tensor([[1, 2]]), on: tensor(true) })).toBe('{"w":[[1,2]],"on":true}');
+  expect(() => stage((x: Value) => (JSON.stringify(x), x))(tensor(1))).toThrow(/elements of a traced value/);
+});
 
 describe("tensors", () => {
   test("take shape and dtype from their data", () => {

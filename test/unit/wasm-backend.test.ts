@@ -248,6 +248,21 @@ describe("a program that is more than engines take", () => {
 });
 
 describe("eager code", () => {
+  test("tells apart parameters that JSON does not", () => {
+    const bounds = [-Infinity, Infinity, NaN, 0, -0];
+    const run = (x: Value, f: (v: Value, low: number) => Value): number[] =>
+      bounds.map((low) => 1 / f(x, low).at(0).item());
+    const clamped = (v: Value, low: number): Value => v.clamp(low, 1);
+    const wanted = withBackend(jsBackend, () => run(zeros([3000]).mul(-1), clamped));
+    expect(new Set(wanted).size).toBe(4);
+    onWasm(() => {
+      const x = zeros([3000]).mul(-1);
+      expect(run(x, clamped)).toEqual(wanted);
+      const all = jit((v: Value) => bounds.map((low) => v.clamp(low, 1)))(x);
+      expect(all.map((value) => 1 / value.at(0).item())).toEqual(wanted);
+    });
+  });
+
   test("takes rows of a large array without a program for each", () => {
     onWasm(() => {
       const rows = arange(30_000).reshape([6000, 5]);

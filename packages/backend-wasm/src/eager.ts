@@ -6,6 +6,7 @@ import {
   type Kernel,
   type Primitive,
   type Program,
+  paramsKey,
   primitives,
 } from "@cotangent/core";
 
@@ -64,7 +65,7 @@ export function kernelsOf(
   const large =
     (name: string, small: Kernel): Kernel =>
     (inputs, output, params) => {
-      const key = `${name} ${inputs.map(({ aval }) => aval.toString()).join(" ")} ${JSON.stringify(params)}`;
+      const key = `${name} ${inputs.map(({ aval }) => aval.toString()).join(" ")} ${paramsKey(params)}`;
       let program = programs.get(key);
       if (program === undefined) {
         const primitive = primitives().get(name) as Primitive;

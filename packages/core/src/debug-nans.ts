@@ -1,6 +1,7 @@
 /** Finding where the first NaN or infinity comes from. */
 import { observe } from "./bind.ts";
 import { CotangentError, currentUserFrame } from "./errors.ts";
+import { plainParamsText } from "./graph/literal.ts";
 import { originNow, withExactLines } from "./graph/origin.ts";
 import type { Params } from "./primitive.ts";
 import type { Tensor } from "./tensor.ts";
@@ -57,7 +58,8 @@ function describe(
   const origin = originNow();
   const line = origin?.line ?? currentUserFrame();
   const value = output.dataSync()[at];
-  const given = Object.keys(params).length === 0 ? "" : ` with ${JSON.stringify(params)}`;
+  const texts = plainParamsText(params);
+  const given = texts.length === 0 ? "" : `, with ${texts.join(", ")}`;
   const where = origin?.backward === true ? "on the way back through" : "on the way forward at";
   return (
     `${name} made ${value} (element ${at} of ${output.aval}) of finite inputs ${where} ${line ?? "a line unknown"}. ` +

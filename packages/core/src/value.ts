@@ -79,6 +79,11 @@ export abstract class Value {
     return this.concrete().toArray();
   }
 
+  /** What JSON has of a value: its elements. */
+  toJSON(): NestedArray {
+    return this.toArray();
+  }
+
   /** How Node's console shows a value. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.toString();

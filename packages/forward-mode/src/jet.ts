@@ -32,6 +32,7 @@ import {
   mul,
   nextLevel,
   outputTree,
+  paramsKey,
   promote,
   pushforward,
   pushforwardMultiple,
@@ -242,7 +243,7 @@ export class JetTrace implements Trace {
 
   #key({ name }: Primitive, inputs: readonly Value[], params: Params): string {
     const list = inputs.map((input) => this.#identity(input)).join();
-    return `${name}(${list})${JSON.stringify(params, (_, entry: unknown) => this.#entry(entry))}`;
+    return `${name}(${list})${paramsKey(params)}`;
   }
 
   #identity(value: object): string {
@@ -252,13 +253,6 @@ export class JetTrace implements Trace {
     let identity = this.#identities.get(value);
     if (identity === undefined) this.#identities.set(value, (identity = this.#identities.size));
     return String(identity);
-  }
-
-  /** An entry of parameters, as JSON has it, which has neither infinities nor NaN nor -0 nor objects of a class. */
-  #entry(entry: unknown): unknown {
-    if (typeof entry === "number") return inFull(entry);
-    if (typeof entry !== "object" || entry === null || Array.isArray(entry)) return entry;
-    return Object.getPrototypeOf(entry) === Object.prototype ? entry : this.#identity(entry);
   }
 }
 

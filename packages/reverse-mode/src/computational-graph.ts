@@ -15,6 +15,7 @@ import {
   pullback,
   pushforward,
   requireSameShape,
+  plainParamsText,
 } from "@cotangent/core";
 import { Tape, type TapeNode, TapeValue } from "./tape.ts";
 import { record } from "./vjp.ts";
@@ -301,8 +302,8 @@ export class ComputationalGraph {
 
 function describe(node: ComputationalNode): string {
   if (node.primitive === null) return node.kind;
-  const params = Object.keys(node.params).length === 0 ? "" : ` ${JSON.stringify(node.params)}`;
-  return `${node.primitive.name}(${node.incoming.map((edge) => `%${edge.from.id}`).join(", ")})${params}`;
+  const operands = node.incoming.map((edge) => `%${edge.from.id}`);
+  return `${node.primitive.name}(${[...operands, ...plainParamsText(node.params)].join(", ")})`;
 }
 
 /** A short form of a value: all elements of a small one, the first few of a large one. */

@@ -12,6 +12,7 @@ import {
   rebuild,
   where,
   withoutCalls,
+  paramsKey,
 } from "@cotangent/core";
 
 type Expansion = (inputs: readonly Value[], params: object) => Value;
@@ -32,7 +33,7 @@ const expansions: Readonly<Record<string, Expansion>> = {
 const graphs = new Map<string, Graph>();
 
 function expansionOf({ primitive, params }: GraphNode, avals: readonly Aval[], backend: Backend): Graph {
-  const key = `${primitive.name} ${JSON.stringify(params)} ${avals.join(" ")}`;
+  const key = `${primitive.name} ${paramsKey(params)} ${avals.join(" ")}`;
   let found = graphs.get(key);
   if (found === undefined) {
     const expand = expansions[primitive.name];

@@ -23,6 +23,7 @@ import {
   sizeOf,
   stridesOf,
   withoutCalls,
+  paramsKey,
 } from "@cotangent/core";
 import { type Expr, type FunctionBuilder, type FunctionRef, type Local, callOf, i32 } from "../emit/index.ts";
 import {
@@ -295,7 +296,7 @@ function keyOf({ graph, shape, axes, inputs, outputs }: ClusterSpec): string {
 function keyOfGraph(graph: Graph): string {
   const nodes = graph.nodes.map(
     ({ primitive, params, inputs: from, outputs: to }) =>
-      `${primitive.name} ${JSON.stringify(params)} ${from.join()}>${to.join()}`,
+      `${primitive.name} ${paramsKey(params)} ${from.join()}>${to.join()}`,
   );
   const constants = graph.constants.map(
     (tensor) => `${tensor.dtype} ${Object.is(tensor.item(), -0) ? "-0" : tensor.item()}`,
@@ -833,7 +834,7 @@ class GraphCode {
     const { f, lower, shared } = this;
     const { primitive, params, outputs } = node;
     const { name } = primitive;
-    const emitted = lower.emitted(`${name} ${input.aval} ${JSON.stringify(params)}`, () =>
+    const emitted = lower.emitted(`${name} ${input.aval} ${paramsKey(params)}`, () =>
       name === "cumsum"
         ? emitCumsum(shared.module, input.aval, params as CumulativeParams)
         : emitArgExtremum(shared.module, input.aval, params as Axis, name === "argmax"),

@@ -68,7 +68,7 @@ function showParam(value: unknown): string {
 
 const paramsKeys = new WeakMap<object, string>();
 
-/** Parameters of a primitive as text, the same for equal ones. */
+/** Parameters of a primitive as text, the same for equal ones alone: functions and objects of a class go by identity. */
 export function paramsKey(params: object): string {
   let found = paramsKeys.get(params);
   if (found === undefined) paramsKeys.set(params, (found = showParam(params)));
