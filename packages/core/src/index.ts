@@ -76,14 +76,8 @@ export {
 } from "./custom/implicit.ts";
 export { checkpointed } from "./control/checkpointed.ts";
 export { type SwitchParams, cond, switchCase, switchPrimitive } from "./control/cond.ts";
-export {
-  type LoopParams,
-  type LoopPullbackParams,
-  loopPullback,
-  stepBack,
-  scanPrimitive,
-  whilePrimitive,
-} from "./control/loop.ts";
+export { loopPullback, scanPrimitive, stepBack, whilePrimitive } from "./control/loop.ts";
+export type { LoopParams, LoopPullbackParams } from "./control/loop-params.ts";
 export { withOutputs } from "./control/nested.ts";
 export { type LoopOptions, type ScanOptions, type Stacked, foriLoop, scan } from "./control/scan.ts";
 export {

@@ -3,220 +3,35 @@
  * primals and tangents; its VJP is a loop the other way over what the first one saved (`scan`), or one that keeps some
  * states only and runs the body again from there (`loopPullback`).
  */
-import { type Aval, avalOf, sameAval } from "../aval.ts";
+import { sameAval } from "../aval.ts";
 import type { Backend } from "../backend.ts";
 import { type MultipleOp, runningPrimitive } from "../define/general.ts";
 import { CotangentError, fail } from "../errors.ts";
 import { graphFlops } from "../graph/cost.ts";
-import { type Pulled, pulledGraph, pushedGraph } from "../graph/differentiate.ts";
-import { evaluateGraph, executableOf } from "../graph/evaluate.ts";
+import { evaluateGraph } from "../graph/evaluate.ts";
 import type { Graph } from "../graph/graph.ts";
 import { intern } from "../graph/hash.ts";
 import { sampleGraph } from "../graph/sample.ts";
 import { graphOf } from "../graph/stage.ts";
-import { tidy } from "../memory.ts";
-import { optimize } from "../passes/optimize.ts";
 import type { MultipleRules, Pullback } from "../primitive.ts";
-import { zeroTangent } from "../rules.ts";
 import { floatingCotangents, spread } from "../primitives/call.ts";
-import { where } from "../primitives/selection.ts";
 import { argument, interval } from "../sampling.ts";
-import type { Tensor } from "../tensor.ts";
 import type { Value } from "../value.ts";
-import { batchAval, batchedGraph } from "../vmap/batch-graph.ts";
 import { allBatched, batchOf, moveAxis } from "../vmap/batch-rules.ts";
-import { maskOf, mayFail, substituted } from "./masking.ts";
-import { withInputs, withOutputs } from "./nested.ts";
-import { type LoopCheckpoint, reportSchedule, schedule } from "./schedule.ts";
-import { rowOf, stackRows } from "./rows.ts";
-
-/** A loop's inputs are constants, the carry at the start and, for a scan, arrays of which each step takes a row. */
-export interface LoopParams {
-  /** From constants, carry and rows to the next carry and, for a scan, rows of the results. */
-  readonly body: Graph;
-  /** For a `whileLoop`: from constants and carry to a bool scalar, whether to go on. */
-  readonly condition: Graph | null;
-  readonly constants: number;
-  readonly carries: number;
-  /** The number of steps; 0 for a `whileLoop`, which has as many as it takes. */
-  readonly length: number;
-  /** Whether the rows are taken from the last one. */
-  readonly reverse: boolean;
-  /** What reverse mode keeps; null for everything, saved during the loop itself. */
-  readonly checkpoint: LoopCheckpoint | null;
-}
-
-const stepAvals = (avals: readonly Aval[]): Aval[] =>
-  avals.map((aval) => avalOf(aval.shape.slice(1), aval.dtype));
-
-/** The avals of the outputs: the carry, then the stacked rows. */
-function loopShapes(avals: readonly Aval[], params: LoopParams): Aval[] {
-  const { body, constants, carries, length } = params;
-  const wanted = [...avals.slice(0, constants + carries), ...stepAvals(avals.slice(constants + carries))];
-  const fits = (a: Aval, b: Aval | undefined): boolean => b !== undefined && sameAval(a, b);
-  if (wanted.length !== body.inputs.length || !body.inputs.every((aval, i) => fits(aval, wanted[i])))
-    fail(CotangentError, `A loop over ${avals.join(", ")} has a body of ${body.inputs.join(", ")}.`);
-  const out = body.outputAvals;
-  const start = body.inputs.slice(constants, constants + carries);
-  if (!start.every((aval, i) => fits(aval, out[i])))
-    fail(CotangentError, `A loop's carry is ${start.join(", ")}, but its body gives ${out.join(", ")}.`);
-  const rows = out.slice(carries).map((aval) => avalOf([length, ...aval.shape], aval.dtype));
-  return [...out.slice(0, carries), ...rows];
-}
-
-/** Runs a loop on tensors. Its own temporaries are freed; the outputs belong to nobody. */
-function runLoop(inputs: readonly Tensor[], params: LoopParams): Tensor[] {
-  const { condition, constants, carries, length, reverse } = params;
-  const { backend } = inputs[0];
-  const body = executableOf(optimize(params.body), backend);
-  const fixed = inputs.slice(0, constants);
-  const arrays = inputs.slice(constants + carries);
-  const rows: Tensor[][] = params.body.outputs.slice(carries).map(() => []);
-  let carry = inputs.slice(constants, constants + carries);
-  let first = true;
-  const advance = (step: number): void => {
-    const at = reverse ? length - 1 - step : step;
-    const taken = arrays.map((array) => rowOf(array, at));
-    const outputs = body.run([...fixed, ...carry, ...taken]);
-    for (const row of taken) row.dispose();
-    if (!first) for (const value of carry) value.dispose();
-    first = false;
-    carry = outputs.slice(0, carries);
-    outputs.slice(carries).forEach((row, i) => rows[i].push(row));
-  };
-  if (condition === null) for (let step = 0; step < length; step++) advance(step);
-  else {
-    const goesOn = conditionOf(params, fixed, backend);
-    for (let step = 0; goesOn(carry); step++) advance(step);
-  }
-  const last = first ? evaluateIdentity(carry) : carry;
-  const avals = loopShapes(
-    inputs.map((input) => input.aval),
-    params,
-  );
-  return [
-    ...last,
-    ...rows.map((list, i) => stackRows(reverse ? list.reverse() : list, avals[carries + i], backend)),
-  ];
-}
-
-const evaluateIdentity = (values: readonly Tensor[]): Tensor[] => values.map((value) => value.sharing());
-
-/** Whether a loop goes on from a carry. */
-function conditionOf(
-  { condition }: LoopParams,
-  fixed: readonly Tensor[],
-  backend: Backend,
-): (carry: readonly Tensor[]) => boolean {
-  const executable = executableOf(optimize(condition as Graph), backend);
-  return (carry) => {
-    const [verdict] = executable.run([...fixed, ...carry]);
-    const goesOn = verdict.item() !== 0;
-    verdict.dispose();
-    return goesOn;
-  };
-}
-
-/** Which of a loop's inputs are constants, carry, rows: what kind each position has. */
-export const kindOf = ({ constants, carries }: LoopParams, position: number): "constant" | "carry" | "row" =>
-  position < constants ? "constant" : position < constants + carries ? "carry" : "row";
-
-interface PushedLoop {
-  readonly params: LoopParams;
-  /** The inputs of the pushed loop, from those of the loop and their tangents. */
-  readonly arrange: (inputs: readonly Value[], tangents: readonly (Value | null)[]) => Value[];
-  /** Outputs and tangents, from the outputs of the pushed loop. */
-  readonly split: (outputs: readonly Value[]) => { outputs: Value[]; tangents: (Value | null)[] };
-  /** For each output of the loop the position of its tangent among those of the pushed loop, or -1. */
-  readonly tangentAt: readonly number[];
-  /** For each output of the loop its own position there. */
-  readonly primalAt: readonly number[];
-  /** For each input of the loop its position among those of the pushed loop. */
-  readonly inputAt: readonly number[];
-  readonly inputTangentAt: readonly number[];
-}
-
-/** The loop over primals and tangents. All floating carries get a tangent, since any may become one on the way. */
-function pushedLoop(params: LoopParams, given: readonly boolean[], like: Value): PushedLoop {
-  const { body, condition, constants, carries } = params;
-  const has = body.inputs.map((aval, i) => (kindOf(params, i) === "carry" ? aval.floating : given[i]));
-  const carryMarks = body.outputs.map((_, i) => i < carries && has[constants + i]);
-  const pushed = pushedGraph(body, has, like.backend, carryMarks);
-  // Each group of inputs is followed by the tangents of its members that have one; the same for the outputs.
-  const groups = [
-    [0, constants],
-    [constants, constants + carries],
-    [constants + carries, body.inputs.length],
-  ];
-  const inputAt = new Array<number>(body.inputs.length).fill(-1);
-  const inputTangentAt = new Array<number>(body.inputs.length).fill(-1);
-  let next = 0;
-  for (const [begin, end] of groups) {
-    for (let i = begin; i < end; i++) inputAt[i] = next++;
-    for (let i = begin; i < end; i++) if (has[i]) inputTangentAt[i] = next++;
-  }
-  const avals = new Array<Aval>(next);
-  body.inputs.forEach((aval, i) => {
-    avals[inputAt[i]] = aval;
-    if (has[i]) avals[inputTangentAt[i]] = aval;
-  });
-  const marked = body.inputs.map((_, i) => i).filter((i) => has[i]);
-  const withArranged = withInputs(pushed.graph, avals, [
-    ...body.inputs.map((_, i) => inputAt[i]),
-    ...marked.map((i) => inputTangentAt[i]),
-  ]);
-  const outputAt = body.outputs.map((_, i) => i);
-  const outputTangentAt = body.outputs.map(() => -1);
-  let at = body.outputs.length;
-  pushed.hasTangent.forEach((mark, i) => {
-    if (mark) outputTangentAt[i] = at++;
-  });
-  const order = [
-    ...outputAt.slice(0, carries),
-    ...outputTangentAt.slice(0, carries).filter((i) => i >= 0),
-    ...outputAt.slice(carries),
-    ...outputTangentAt.slice(carries).filter((i) => i >= 0),
-  ];
-  const primalAt = outputAt.map((i) => order.indexOf(i));
-  const tangentAt = outputTangentAt.map((i) => (i < 0 ? -1 : order.indexOf(i)));
-  const constantTangents = has.slice(0, constants).filter(Boolean).length;
-  const carryTangents = has.slice(constants, constants + carries).filter(Boolean).length;
-  return {
-    params: {
-      ...params,
-      body: withOutputs(
-        withArranged,
-        order.map((i) => withArranged.outputs[i]),
-      ),
-      condition:
-        condition === null
-          ? null
-          : withInputs(
-              condition,
-              avals.slice(0, constants + constantTangents + carries + carryTangents),
-              inputAt.slice(0, constants + carries),
-            ),
-      constants: constants + constantTangents,
-      carries: carries + carryTangents,
-    },
-    arrange: (inputs, tangents) => {
-      const all = new Array<Value>(next);
-      inputs.forEach((input, i) => {
-        all[inputAt[i]] = input;
-        if (has[i]) all[inputTangentAt[i]] = tangents[i] ?? zeroTangent(input, tangents);
-      });
-      return all;
-    },
-    split: (outputs) => ({
-      outputs: primalAt.map((i) => outputs[i]),
-      tangents: tangentAt.map((i) => (i < 0 ? null : outputs[i])),
-    }),
-    tangentAt,
-    primalAt,
-    inputAt,
-    inputTangentAt,
-  };
-}
+import { batchedInputs, batchedLoop, spreadRows } from "./loop-batch.ts";
+import {
+  type LoopParams,
+  type LoopPullbackParams,
+  kindOf,
+  loopOf,
+  loopShapes,
+  splitPullback,
+  stepAvals,
+} from "./loop-params.ts";
+import { pulledBody, runLoop, runPullback } from "./loop-run.ts";
+import { pushedLoop } from "./loop-tangents.ts";
+import { withOutputs } from "./nested.ts";
+import type { LoopCheckpoint } from "./schedule.ts";
 
 function pushLoop(
   op: MultipleOp<LoopParams>,
@@ -230,18 +45,6 @@ function pushLoop(
     inputs[0],
   );
   return pushed.split(op(pushed.arrange(inputs, tangents), pushed.params));
-}
-
-/** What the body needs of its inputs on the way back, for a loop of which these inputs are wanted. */
-export function pulledBody(
-  params: LoopParams,
-  wanted: readonly boolean[],
-  backend: Backend,
-): { marks: boolean[]; pulled: Pulled } {
-  const marks = params.body.inputs.map((aval, i) =>
-    kindOf(params, i) === "carry" ? aval.floating : wanted[i],
-  );
-  return { marks, pulled: pulledGraph(params.body, marks, "everything", backend) };
 }
 
 /** The VJP of a scan that saves everything: the forward scan gives the residuals of each step as rows. */
@@ -342,11 +145,6 @@ function pullLoop(
   };
 }
 
-export interface LoopPullbackParams extends LoopParams {
-  /** For each input of the loop, whether its cotangent is asked for. */
-  readonly wanted: readonly boolean[];
-}
-
 /**
  * One step of a loop's way back, as a graph: from the loop's constants, the state before the step and its rows; the cotangents
  * of the state after it, the sums so far of the constants' wanted cotangents, and the cotangents of the rows that it gave; to
@@ -380,238 +178,8 @@ export function stepBack(params: LoopPullbackParams, backend: Backend): Graph {
   return intern(traced);
 }
 
-/** The loop's inputs and outputs, told apart from the cotangents that follow them. */
-function splitPullback(values: readonly Value[], params: LoopPullbackParams): [Value[], Value[]] {
-  const count = params.wanted.length;
-  return [values.slice(0, count), values.slice(count)];
-}
-
-function loopOf({ wanted: _, ...params }: LoopPullbackParams): LoopParams {
-  return params;
-}
-
 const opOf = (params: LoopParams): MultipleOp<LoopParams> =>
   params.condition === null ? scanPrimitive : whilePrimitive;
-
-/** Runs a loop back on tensors, as its schedule says. */
-function runPullback(values: readonly Tensor[], params: LoopPullbackParams): Tensor[] {
-  const { wanted, constants, carries, reverse, condition } = params;
-  const [inputs, given] = splitPullback(values, params) as [Tensor[], Tensor[]];
-  const { backend } = inputs[0];
-  const { marks, pulled } = pulledBody(params, wanted, inputs[0].backend);
-  const body = executableOf(
-    optimize(withOutputs(params.body, params.body.outputs.slice(0, carries))),
-    backend,
-  );
-  const forward = executableOf(optimize(pulled.forward), backend);
-  const backward = executableOf(optimize(pulled.backward), backend);
-  const fixed = inputs.slice(0, constants);
-  const arrays = inputs.slice(constants + carries);
-  const bodyOutputs = params.body.outputAvals;
-
-  const start = inputs.slice(constants, constants + carries);
-  const own = new Set<Tensor>();
-  const release = (state: readonly Tensor[]): void => {
-    for (const tensor of state) if (own.delete(tensor)) tensor.dispose();
-  };
-  const rowsAt = (step: number): Tensor[] =>
-    arrays.map((array) => rowOf(array, reverse ? length - 1 - step : step));
-  const next = (state: readonly Tensor[], step: number): Tensor[] => {
-    const taken = rowsAt(step);
-    const found = body.run([...fixed, ...state, ...taken]);
-    for (const row of taken) row.dispose();
-    for (const tensor of found) own.add(tensor);
-    return found;
-  };
-  let { length } = params;
-  if (condition !== null) {
-    const goesOn = conditionOf(params, fixed, backend);
-    let state: readonly Tensor[] = start;
-    for (length = 0; goesOn(state); length++) {
-      const after = next(state, length);
-      release(state);
-      state = after;
-    }
-    release(state);
-  }
-
-  const floatCarries = bodyOutputs.slice(0, carries).filter((aval) => aval.floating).length;
-  let carryBack = given.slice(0, floatCarries);
-  const givenRows = given.slice(floatCarries);
-  const sums = new Map<number, Tensor>();
-  const foundRows = new Map<number, Tensor[]>();
-  const add = (a: Tensor, b: Tensor): Tensor => {
-    const sum = a.add(b).concrete();
-    a.dispose();
-    b.dispose();
-    return sum;
-  };
-  const pullStep = (state: readonly Tensor[], step: number): void => {
-    const at = reverse ? length - 1 - step : step;
-    const taken = rowsAt(step);
-    const stepInputs = [...fixed, ...state, ...taken];
-    const recorded = forward.run(stepInputs);
-    const cotangentRows = givenRows.map((array) => rowOf(array, at));
-    const residuals = recorded.slice(bodyOutputs.length);
-    const found = backward.run([
-      ...pulled.savedInputs.map((i) => stepInputs[i]),
-      ...residuals,
-      ...carryBack,
-      ...cotangentRows,
-    ]);
-    for (const tensor of [...recorded, ...taken, ...cotangentRows]) tensor.dispose();
-    if (step < length - 1) for (const tensor of carryBack) tensor.dispose();
-    carryBack = [];
-    spread(found, marks).forEach((value, i) => {
-      if (value === null) return;
-      const tensor = value as Tensor;
-      const kind = kindOf(params, i);
-      if (kind === "carry") carryBack.push(tensor);
-      else if (kind === "row") (foundRows.get(i) ?? foundRows.set(i, []).get(i))?.push(tensor);
-      else {
-        const before = sums.get(i);
-        sums.set(i, before === undefined ? tensor : add(before, tensor));
-      }
-    });
-  };
-
-  const kept = new Map<number, readonly Tensor[]>([[0, start]]);
-  let inHand: readonly Tensor[] = start;
-  let [most, advances] = [1, 0];
-  const isKept = new Set(kept.values());
-  for (const action of schedule(length, params.checkpoint ?? "all")) {
-    switch (action.kind) {
-      case "advance":
-        for (let step = action.from; step < action.to; step++) {
-          const after = next(inHand, step);
-          if (!isKept.has(inHand)) release(inHand);
-          inHand = after;
-          advances++;
-        }
-        break;
-      case "keep":
-        kept.set(action.at, inHand);
-        isKept.add(inHand);
-        most = Math.max(most, kept.size);
-        break;
-      case "restore":
-        inHand = kept.get(action.at) as readonly Tensor[];
-        break;
-      case "release": {
-        const state = kept.get(action.at) as readonly Tensor[];
-        kept.delete(action.at);
-        isKept.delete(state);
-        release(state);
-        break;
-      }
-      case "reverse":
-        pullStep(inHand, action.step);
-        if (!isKept.has(inHand)) release(inHand);
-        break;
-    }
-  }
-  reportSchedule({ steps: length, slots: most, advances });
-
-  let nextCarry = 0;
-  const carryAt = marks.map((mark, i) => (mark && kindOf(params, i) === "carry" ? nextCarry++ : -1));
-  const results = wanted.flatMap((isWanted, i) => {
-    if (!isWanted) return [];
-    const { aval } = inputs[i];
-    if (kindOf(params, i) === "row") {
-      const list = foundRows.get(i) ?? [];
-      return [stackRows(reverse ? list : list.reverse(), aval, backend)];
-    }
-    if (kindOf(params, i) === "carry") {
-      const found = carryBack[carryAt[i]];
-      return [length === 0 ? found.sharing() : found];
-    }
-    return [sums.get(i) ?? tidy(() => inputs[i].zerosLike()).concrete()];
-  });
-  if (length > 0) for (const tensor of carryBack) if (!results.includes(tensor)) tensor.dispose();
-  return results;
-}
-
-interface BatchedLoop {
-  readonly params: LoopParams;
-  /** Which carries have a batch axis, from the start on; and which rows of results. */
-  readonly carries: readonly boolean[];
-  readonly rows: readonly boolean[];
-}
-
-/** The loop over a batch of carries. Where elements end at different steps, those that have ended stay as they are. */
-function batchedLoop(
-  params: LoopParams,
-  size: number,
-  batched: readonly boolean[],
-  like: Value,
-): BatchedLoop {
-  const { body, condition, constants, carries } = params;
-  const { backend } = like;
-  const marks = [...batched];
-  const carried = (): boolean[] => marks.slice(constants, constants + carries);
-  // What a carry depends on may itself depend on the batch only after some steps.
-  for (let isStable = false; !isStable;) {
-    const found = batchedGraph(body, size, marks, backend).batched;
-    isStable = true;
-    for (let i = 0; i < carries; i++) {
-      if (!found[i] || marks[constants + i]) continue;
-      marks[constants + i] = true;
-      isStable = false;
-    }
-  }
-  if (condition === null) {
-    const all = batchedGraph(body, size, marks, backend, carried());
-    return { params: { ...params, body: all.graph }, carries: carried(), rows: all.batched.slice(carries) };
-  }
-  const verdict = batchedGraph(condition, size, marks.slice(0, constants + carries), backend);
-  if (!verdict.batched[0]) {
-    const all = batchedGraph(body, size, marks, backend, carried());
-    return { params: { ...params, body: all.graph, condition: verdict.graph }, carries: carried(), rows: [] };
-  }
-  for (let i = 0; i < carries; i++) marks[constants + i] = true;
-  const own = batchedGraph(condition, size, marks, backend, "all").graph;
-  const step = batchedGraph(body, size, marks, backend, "all").graph;
-  const avals = body.inputs.map((aval, i) => (marks[i] ? batchAval(aval, size) : aval));
-  const masked = graphOf(
-    "vmap of a loop",
-    (...inputs) => {
-      const [goesOn] = evaluateGraph(own, inputs);
-      const safe = mayFail(body) ? substituted(inputs, marks, goesOn) : inputs;
-      return evaluateGraph(step, safe).map((next, i) =>
-        where(maskOf(goesOn, next.rank), next, inputs[constants + i]),
-      );
-    },
-    avals,
-    backend,
-  );
-  const any = graphOf(
-    "vmap of a loop",
-    (...inputs) => [evaluateGraph(own, inputs)[0].astype("int32").sum().gt(0)],
-    avals,
-    backend,
-  );
-  return {
-    params: { ...params, body: intern(masked), condition: intern(any) },
-    carries: carried(),
-    rows: [],
-  };
-}
-
-/** A loop's inputs with batch axes where the batched loop has them: rows keep the axis of the steps in front. */
-function batchedInputs(
-  inputs: readonly Value[],
-  batched: readonly boolean[],
-  size: number,
-  params: LoopParams,
-  carries: readonly boolean[],
-): Value[] {
-  return inputs.map((input, i) => {
-    const kind = kindOf(params, i);
-    if (kind === "row") return batched[i] ? moveAxis(input, 0, 1) : input;
-    const isSpread = kind === "carry" && carries[i - params.constants] && !batched[i];
-    return isSpread ? input.broadcastTo([size, ...input.shape]) : input;
-  });
-}
 
 function batchLoop(
   op: MultipleOp<LoopParams>,
@@ -815,13 +383,6 @@ export const loopPullback: MultipleOp<LoopPullbackParams> = runningPrimitive<Loo
     },
   },
 );
-
-/** The body of a batched scan with a batch axis in all its rows. */
-function spreadRows(loop: BatchedLoop, params: LoopParams, size: number, like: Value): Graph {
-  if (params.condition !== null || loop.rows.every(Boolean)) return loop.params.body;
-  const every = params.body.inputs.map(() => true);
-  return batchedGraph(params.body, size, every, like.backend, "all").graph;
-}
 
 /** The z̄ part of the VJP of the loop over primals and tangents: the wanted inputs' own cotangents. */
 function secondPullback(

@@ -5,7 +5,8 @@
  */
 import { type Aval, avalOf } from "../aval.ts";
 import type { Backend } from "../backend.ts";
-import { type LoopParams, type LoopPullbackParams, kindOf, pulledBody } from "../control/loop.ts";
+import { type LoopParams, type LoopPullbackParams, kindOf } from "../control/loop-params.ts";
+import { pulledBody } from "../control/loop-run.ts";
 import { withOutputs } from "../control/nested.ts";
 import { atOnce } from "../control/rows.ts";
 import { schedule } from "../control/schedule.ts";

@@ -1,6 +1,6 @@
 /** What running a graph costs, told from its avals and last uses before anything runs. */
 import { type Backend, currentBackend } from "../backend.ts";
-import type { LoopParams } from "../control/loop.ts";
+import type { LoopParams } from "../control/loop-params.ts";
 import { CotangentError, fail } from "../errors.ts";
 import { type Graph, type GraphNode, nestedGraphs } from "../graph/graph.ts";
 import type { CallParams } from "../primitives/call.ts";

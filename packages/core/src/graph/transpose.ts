@@ -1,6 +1,6 @@
 /** Transposes of linear graphs. */
 import type { SwitchParams } from "../control/cond.ts";
-import type { LoopParams } from "../control/loop.ts";
+import type { LoopParams } from "../control/loop-params.ts";
 import { DerivativeError, fail } from "../errors.ts";
 import type { Primitive } from "../primitive.ts";
 import type { CallParams } from "../primitives/call.ts";
