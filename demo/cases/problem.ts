@@ -21,6 +21,8 @@ export interface Way {
 /** What something costs before it is run, as graphs tell it. */
 export type Work = Pick<RunCost, "evaluations" | "flops" | "bytesMoved">;
 
+const workOf = ({ evaluations, flops, bytesMoved }: Work): Work => ({ evaluations, flops, bytesMoved });
+
 /** What a way will cost: something once, and something for each of its passes. */
 export interface Foretold {
   readonly way: string;
@@ -115,8 +117,8 @@ export function jacobianProblem({ f, x, manual, direction }: Differentiable): Pr
     foretell: () => {
       const { value, jvp: pass, vjp: runAndSweep } = passCosts(stage(f)(x));
       return [
-        { way: "forward", passes: n, common: nothing, perPass: pass },
-        { way: "reverse", passes: m, common: value, perPass: less(runAndSweep, value) },
+        { way: "forward", passes: n, common: nothing, perPass: workOf(pass) },
+        { way: "reverse", passes: m, common: workOf(value), perPass: less(runAndSweep, value) },
       ];
     },
     along: (v, t) => tidy(() => f(x.add(v.mul(t))).dataSync()),
@@ -157,7 +159,7 @@ export function hessianVectorProblem({ f, x, manual, direction }: Differentiable
       {
         way: "forward-over-reverse",
         passes: 1,
-        common: passCosts(stage(gradient)(x)).jvp,
+        common: workOf(passCosts(stage(gradient)(x)).jvp),
         perPass: nothing,
       },
       {
@@ -165,7 +167,7 @@ export function hessianVectorProblem({ f, x, manual, direction }: Differentiable
         passes: x.size,
         common: nothing,
         // The direction is an input here: what the function computes of it, each pass computes again.
-        perPass: passCosts(stage(slope)(x, direction), { wanted: [true, false] }).jvp,
+        perPass: workOf(passCosts(stage(slope)(x, direction), { wanted: [true, false] }).jvp),
       },
     ],
     along: (v, t) => tidy(() => gradient(x.add(v.mul(t))).dataSync()),

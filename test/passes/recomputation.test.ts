@@ -110,13 +110,13 @@ describe("a network of 6 layers of 64 units on 32 rows", () => {
     ],
     softmax: [
       softmax,
-      { made: 293888, peak: 326656, flops: 4878016 },
-      { made: 102912, peak: 262912, flops: 5074624 },
+      { made: 295424, peak: 328192, flops: 4878400 },
+      { made: 102912, peak: 262912, flops: 5075008 },
     ],
     "tanh, then softmax": [
       (x) => softmax(x.tanh()),
-      { made: 392192, peak: 424960, flops: 5222080 },
-      { made: 102912, peak: 279296, flops: 5566144 },
+      { made: 393728, peak: 426496, flops: 5222464 },
+      { made: 102912, peak: 279296, flops: 5566528 },
     ],
     gelu: [
       gelu,

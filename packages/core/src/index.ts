@@ -141,7 +141,8 @@ export {
   type PlannedBuffer,
   memoryPlan,
 } from "./passes/memory-plan.ts";
-export { FlowNetwork, isCheap, smallestSaved } from "./passes/recomputation.ts";
+export { isCheap, smallestSaved } from "./passes/recomputation.ts";
+export { FlowNetwork } from "./graph/flow-network.ts";
 export {
   type Explanation,
   type GraphFigures,

@@ -3,6 +3,7 @@
  * through: with it the function is one function after another, f = g ∘ h, and its Jacobian the product of theirs.
  */
 import type { Aval } from "../aval.ts";
+import { FlowNetwork } from "../graph/flow-network.ts";
 import { type Graph, GraphBuilder, type Variable, copyNode, rebuild } from "../graph/graph.ts";
 import { withoutDeadCode } from "../passes/dead-code.ts";
 import type { CallParams } from "../primitives/call.ts";
@@ -40,71 +41,13 @@ export function activeVariables(graph: Graph, wanted: readonly boolean[]): boole
   return active;
 }
 
-/** Edges of a network, each with its reverse behind it. */
-class Network {
-  readonly #first: number[] = [];
-  readonly #next: number[] = [];
-  readonly #to: number[] = [];
-  readonly #room: number[] = [];
-
-  vertex(): number {
-    return this.#first.push(-1) - 1;
-  }
-
-  edge(from: number, to: number, capacity: number): void {
-    for (const [a, b, room] of [
-      [from, to, capacity],
-      [to, from, 0],
-    ]) {
-      this.#to.push(b);
-      this.#room.push(room);
-      this.#next.push(this.#first[a]);
-      this.#first[a] = this.#to.length - 1;
-    }
-  }
-
-  /** Sends as much as possible from the source to the sink, by shortest augmenting paths (Edmonds and Karp, 1972). */
-  saturate(source: number, sink: number): void {
-    for (;;) {
-      const via = new Int32Array(this.#first.length).fill(-1);
-      const open = [source];
-      for (const vertex of open) {
-        if (vertex === sink) break;
-        for (let e = this.#first[vertex]; e >= 0; e = this.#next[e]) {
-          const to = this.#to[e];
-          if (this.#room[e] <= 0 || to === source || via[to] >= 0) continue;
-          via[to] = e;
-          open.push(to);
-        }
-      }
-      if (via[sink] < 0) return;
-      let most = Infinity;
-      for (let v = sink; v !== source; v = this.#to[via[v] ^ 1]) most = Math.min(most, this.#room[via[v]]);
-      for (let v = sink; v !== source; v = this.#to[via[v] ^ 1]) {
-        this.#room[via[v]] -= most;
-        this.#room[via[v] ^ 1] += most;
-      }
-    }
-  }
-
-  /** The vertices that the start reaches with what room is left, or, backward, that reach it. */
-  reached(start: number, backward: boolean): Set<number> {
-    const found = new Set([start]);
-    for (const vertex of found) {
-      for (let e = this.#first[vertex]; e >= 0; e = this.#next[e])
-        if (this.#room[backward ? e ^ 1 : e] > 0) found.add(this.#to[e]);
-    }
-    return found;
-  }
-}
-
 /**
  * The cuts with the fewest elements, nearest to the inputs and nearest to the outputs (one, where these are the same):
  * the minimum cuts of a network in which each variable is an edge as wide as it has elements.
  */
 export function narrowestCuts(graph: Graph, wanted: readonly boolean[]): Variable[][] {
   const active = activeVariables(graph, wanted);
-  const network = new Network();
+  const network = new FlowNetwork();
   const [source, sink] = [network.vertex(), network.vertex()];
   const [before, behind]: [number[], number[]] = [[], []];
   graph.avals.forEach((aval, variable) => {
@@ -122,10 +65,10 @@ export function narrowestCuts(graph: Graph, wanted: readonly boolean[]): Variabl
   network.saturate(source, sink);
   const isActive = (_: Aval, variable: Variable): Variable[] => (active[variable] ? [variable] : []);
   const variables = graph.avals.flatMap(isActive);
-  const fromInputs = network.reached(source, false);
-  const toOutputs = network.reached(sink, true);
-  const early = variables.filter((v) => fromInputs.has(before[v]) && !fromInputs.has(behind[v]));
-  const late = variables.filter((v) => !toOutputs.has(before[v]) && toOutputs.has(behind[v]));
+  const fromInputs = network.reachedFrom(source);
+  const toOutputs = network.reaching(sink);
+  const early = variables.filter((v) => fromInputs[before[v]] === 1 && fromInputs[behind[v]] === 0);
+  const late = variables.filter((v) => toOutputs[before[v]] === 0 && toOutputs[behind[v]] === 1);
   return early.join() === late.join() ? [early] : [early, late];
 }
 

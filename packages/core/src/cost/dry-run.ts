@@ -329,7 +329,7 @@ export class DryRun {
     return { carry, rows };
   }
 
-  /** As loop.ts runs a loop back; what is freed there is here what is not used any more. */
+  /** As loop-run.ts runs a loop back; what is freed there is here what is not used any more. */
   #pullback(values: readonly Ghost[], params: LoopPullbackParams): Ghost[] {
     const { wanted, constants, carries, condition } = params;
     const { marks, pulled } = pulledBody(params, wanted, this.#options.backend);

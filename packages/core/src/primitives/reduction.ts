@@ -5,6 +5,7 @@ import { type Op, discrete, linear, primitive } from "../define/general.ts";
 import { type Draw, type Domain, type Sample, argument, interval, real } from "../sampling.ts";
 import type { Value } from "../value.ts";
 import { strongMul } from "./binary.ts";
+import { where } from "./selection.ts";
 import { concatenate } from "./shape.ts";
 
 /** Distinct, sorted axes, none negative: the op functions normalise what the user gives. */
@@ -111,12 +112,17 @@ export const reduceProd: Op<readonly ["x"], Axes> = primitive("prod", {
 });
 
 /**
- * The derivative of the reduction with respect to each element: shared by those that it chose, 0 for the others, and NaN
- * for all where there is a NaN, which equals nothing.
+ * Which elements the reduction chose, and its derivative with respect to each of these and each of the others: that is 0,
+ * but NaN for all where there is a NaN, which equals nothing. Of what is as large as x only bools are kept.
  */
-function shares(x: Value, output: Value, axes: readonly number[]): Value {
-  const chosen = x.eq(spread(output, x.aval, axes)).astype(x.dtype);
-  return chosen.mul(spread(reduceSum(chosen, { axes }).reciprocal(), x.aval, axes));
+function choice(
+  x: Value,
+  output: Value,
+  axes: readonly number[],
+): { readonly chosen: Value; readonly share: Value; readonly rest: Value } {
+  const chosen = x.eq(spread(output, x.aval, axes));
+  const share = reduceSum(chosen.astype(x.dtype), { axes }).reciprocal();
+  return { chosen, share, rest: share.sub(share) };
 }
 
 const extremum = (name: "reduceMax" | "reduceMin"): Op<readonly ["x"], Axes> => {
@@ -128,11 +134,18 @@ const extremum = (name: "reduceMax" | "reduceMin"): Op<readonly ["x"], Axes> => 
       return reduced([x], params);
     },
     jvp: {
-      x: (dx, { x, output, params }) => reduceSum(strongMul(dx, shares(x, output, params.axes)), params),
+      x: (dx, { x, output, params }) => {
+        const { chosen, share, rest } = choice(x, output, params.axes);
+        const others = strongMul(dx, spread(rest, x.aval, params.axes));
+        return strongMul(reduceSum(where(chosen, dx, others), params), share);
+      },
     },
     vjp: {
-      x: (ct, { x, output, avals, params }) =>
-        strongMul(spread(ct, avals.x, params.axes), shares(x, output, params.axes)),
+      x: (ct, { x, output, avals, params }) => {
+        const { chosen, share, rest } = choice(x, output, params.axes);
+        const of = (part: Value): Value => spread(strongMul(ct, part), avals.x, params.axes);
+        return where(chosen, of(share), of(rest));
+      },
     },
     batch: ([x], _, { axes }) => reduce(x, { axes: shifted(axes) }),
     cost: perElement,
