@@ -242,7 +242,7 @@ export class JetTrace implements Trace {
 
   #key({ name }: Primitive, inputs: readonly Value[], params: Params): string {
     const list = inputs.map((input) => this.#identity(input)).join();
-    return `${name}(${list})${JSON.stringify(params, (_, entry: unknown) => this.#entry(entry))}`;
+    return `${name}(${list})${this.#entry(params)}`;
   }
 
   #identity(value: object): string {
@@ -254,11 +254,14 @@ export class JetTrace implements Trace {
     return String(identity);
   }
 
-  /** An entry of parameters, as JSON has it, which has neither infinities nor NaN nor -0 nor objects of a class. */
-  #entry(entry: unknown): unknown {
+  /** Parameters, or an entry of them: data by what they are, objects of a class and functions by which they are. */
+  #entry(entry: unknown): string {
     if (typeof entry === "number") return inFull(entry);
-    if (typeof entry !== "object" || entry === null || Array.isArray(entry)) return entry;
-    return Object.getPrototypeOf(entry) === Object.prototype ? entry : this.#identity(entry);
+    if (typeof entry === "function") return `#${this.#identity(entry)}`;
+    if (typeof entry !== "object" || entry === null) return JSON.stringify(entry) ?? "";
+    if (Array.isArray(entry)) return `[${entry.map((each) => this.#entry(each)).join()}]`;
+    if (Object.getPrototypeOf(entry) !== Object.prototype) return `#${this.#identity(entry)}`;
+    return `{${Object.entries(entry).map(([key, each]) => `${key}:${this.#entry(each)}`).join()}}`;
   }
 }
 
