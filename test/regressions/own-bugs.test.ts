@@ -4,10 +4,12 @@ import {
   backends,
   checkpoint,
   concatenate,
+  customJvp,
   derivative,
   fixedPoint,
   grad,
   hvp,
+  jet,
   jit,
   jvp,
   maxPool2d,
@@ -16,6 +18,7 @@ import {
   linearize,
   scan,
   tensor,
+  tidy,
   where,
   withBackend,
 } from "cotangent";
@@ -193,7 +196,7 @@ test("linearTranspose: zeros that a rule makes are known as zeros, of any shape"
   const gradient = (v: Value): Value => grad((u: Value) => u.take([0, 0, 1]).square().sum())(v);
   const [, push] = linearize(gradient, tensor([1, 2, 3]));
   const [back] = linearTranspose(push, tensor([1, 2, 3]))(tensor([1, 10, 100]));
-  expect(back.toArray()).toEqual([4, 20, 0]);
+  expect((back as Value).toArray()).toEqual([4, 20, 0]);
 });
 
 test("where: plain numbers alone take the backend of the condition", () => {
@@ -201,4 +204,40 @@ test("where: plain numbers alone take the backend of the condition", () => {
   const found = where(condition, 2, 3);
   expect(found.backend).toBe(jsBackend);
   expect(found.toArray()).toEqual([2, 3]);
+});
+
+test("linearTranspose: terms that were computed as zeros are known as zeros", () => {
+  // Its own rule says that it does not depend on its argument with a tensor of zeros.
+  const steady = customJvp(
+    (v: Value) => v.onesLike(),
+    ([v]) => [v.onesLike(), tensor([0, 0])],
+  );
+  const x = tensor([1, 2]);
+  const [, push] = linearize((v: Value) => steady(v).mul(v), x);
+  const [back] = linearTranspose(push, x)(tensor([3, 4]));
+  expect((back as Value).toArray()).toEqual([3, 4]);
+});
+
+test("linearize: what it computed is freed with the tidy around it", () => {
+  const x = tensor([1, 2, 3]);
+  const run = (): void =>
+    tidy(() => {
+      const [, push] = linearize((v: Value) => v.sin().mul(tensor([3, 4, 5])), x);
+      push(x);
+    });
+  run();
+  const before = x.backend.memory();
+  run();
+  expect(x.backend.memory()).toEqual(before);
+});
+
+test("jet: loops whose bodies call functions with rules of their own", () => {
+  const cube = customJvp(
+    (v: Value) => v.mul(v).mul(v),
+    ([v], [dv]) => [v.mul(v).mul(v), v.mul(v).mul(dv).mul(3)],
+  );
+  const f = (v: Value): Value => scan((c: Value, x: Value) => [cube(c).mul(x), null], v, tensor([1, 1]))[0];
+  // x^9
+  const [, [first, second]] = jet(f, [1], [[1, 0]]);
+  expect([first.item(), second.item()]).toEqual([9, 72]);
 });

@@ -59,7 +59,7 @@ export function linearize<A extends readonly unknown[] = Value[], R = Value>(
   );
   if (inputs.length === 0) fail(TreeError, "linearize: no arguments were given; it needs at least one.");
   // The recording is the outer of the two, so that tangents are variables of it and primals are not.
-  const recording = new StageTrace("linearize", inputs[0].backend);
+  const recording = new StageTrace("linearize", inputs[0].backend, "numbers");
   const trace = new ForwardTrace("linearize");
   let next = 0;
   const duals = mapTree(lifted, () => {

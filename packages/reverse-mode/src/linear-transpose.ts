@@ -71,7 +71,7 @@ export function linearTranspose<A extends readonly unknown[], R>(
   const call = (...inputs: Value[]): R => f(...(withLeaves(shape, inputs) as unknown as A));
   const { graph, captured, tree } = recordGraph("linearTranspose", call, avals, backend);
   const linear = graph.inputs.map((_, i) => i < avals.length);
-  requireLinear(graph, linear);
+  requireLinear(graph, linear, [...avals.map(() => undefined), ...captured]);
   return (cotangent) => {
     requireSameStructure("linearTranspose", "the cotangent", cotangent, tree);
     const given = leaves(cotangent).map((leaf, i) => cotangentLeaf(leaf, graph, i));

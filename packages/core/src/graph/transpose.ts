@@ -42,34 +42,52 @@ export function requireLinear(
   linear: readonly boolean[],
   inputs: readonly (Value | undefined)[] = [],
 ): void {
-  dependences(
-    graph,
-    graph.inputs.map((_, i) => (linear[i] ? "linear" : ofKnown(inputs[i]))),
-  );
+  const required = (known: Knowledge): void => {
+    const own = graph.inputs.map((_, i) => (linear[i] ? "linear" : known(inputs[i])));
+    dependences(graph, own, known);
+  };
+  try {
+    required(atAGlance);
+  } catch {
+    // It may be linear all the same: terms that were computed as zeros.
+    required(inFull);
+  }
 }
 
-const ofKnown = (value: Value | undefined): Dependence =>
+/** What is known of a value that does not depend on the inputs. */
+type Knowledge = (value: Value | undefined) => "zero" | "constant";
+
+const atAGlance: Knowledge = (value) =>
   value !== undefined && value.level === 0 && (value.size === 0 || (value.size === 1 && value.item() === 0))
     ? "zero"
     : "constant";
 
+/** From all elements, which are not there at a glance. */
+const inFull: Knowledge = (value) =>
+  value !== undefined && value.level === 0 && value.dataSync().every((x) => x === 0) ? "zero" : "constant";
+
 /** How the outputs of a graph depend on what its inputs do. */
-function dependences(graph: Graph, inputs: readonly Dependence[]): Dependence[] {
-  const found: Dependence[] = [...inputs, ...graph.constants.map(ofKnown)];
+function dependences(graph: Graph, inputs: readonly Dependence[], known: Knowledge): Dependence[] {
+  const found: Dependence[] = [...inputs, ...graph.constants.map(known)];
   for (const node of graph.nodes) {
     const own = node.inputs.map((variable) => found[variable]);
     const outputs = own.every((dependence) => dependence === "constant")
       ? node.outputs.map(() => "constant" as const)
-      : ofNode(graph, node, own);
+      : ofNode(graph, node, own, known);
     node.outputs.forEach((variable, i) => (found[variable] = outputs[i]));
   }
   return graph.outputs.map((variable) => found[variable]);
 }
 
-function ofNode(graph: Graph, node: GraphNode, own: readonly Dependence[]): readonly Dependence[] {
+function ofNode(
+  graph: Graph,
+  node: GraphNode,
+  own: readonly Dependence[],
+  known: Knowledge,
+): readonly Dependence[] {
   const { primitive, inputs, outputs } = node;
   const isReached = own.includes("linear");
-  if (primitive.rules.form === "multiple") return ofNested(graph, node, own);
+  if (primitive.rules.form === "multiple") return ofNested(graph, node, own, known);
   if (isReached && !graph.avals[outputs[0]].floating) refuse(node, "a result that is no float");
   if (primitive.rules.form === "linear" || linearTogether.has(primitive.name)) {
     const joint = own.map((dependence, i) => (isJoint(primitive, i) ? dependence : "zero"));
@@ -95,7 +113,7 @@ function ofNode(graph: Graph, node: GraphNode, own: readonly Dependence[]): read
 /** The dependence of what is the one or the other, of which only one is more than zero. */
 const either = (a: Dependence, b: Dependence): Dependence => (a === "zero" ? b : a);
 
-function ofNested(graph: Graph, node: GraphNode, own: readonly Dependence[]): Dependence[] {
+function ofNested(graph: Graph, node: GraphNode, own: readonly Dependence[], known: Knowledge): Dependence[] {
   const { primitive, params, outputs } = node;
   /** What is now the one, now the other. */
   const join = (a: Dependence, b: Dependence): Dependence =>
@@ -107,12 +125,12 @@ function ofNested(graph: Graph, node: GraphNode, own: readonly Dependence[]): De
         );
   switch (primitive.name) {
     case "call":
-      return dependences((params as CallParams).graph, own);
+      return dependences((params as CallParams).graph, own, known);
     case "switchCase": {
       const [index, ...operands] = own;
       if (index === "linear") refuse(node, "an index");
       return (params as SwitchParams).branches
-        .map((branch) => dependences(branch, operands))
+        .map((branch) => dependences(branch, operands, known))
         .reduce((a, b) => a.map((dependence, i) => join(dependence, b[i])));
     }
     case "scan":
@@ -120,7 +138,7 @@ function ofNested(graph: Graph, node: GraphNode, own: readonly Dependence[]): De
       const { body, condition, constants, carries } = params as LoopParams;
       const state = [...own];
       for (;;) {
-        const next = dependences(body, state);
+        const next = dependences(body, state, known);
         let isStable = true;
         for (let i = 0; i < carries; i++) {
           const joined = join(state[constants + i], next[i]);
@@ -129,7 +147,7 @@ function ofNested(graph: Graph, node: GraphNode, own: readonly Dependence[]): De
         }
         if (!isStable) continue;
         // For what it refuses.
-        if (condition !== null) dependences(condition, state.slice(0, constants + carries));
+        if (condition !== null) dependences(condition, state.slice(0, constants + carries), known);
         return [...state.slice(constants, constants + carries), ...next.slice(carries)];
       }
     }
