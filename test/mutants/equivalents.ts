@@ -41,8 +41,15 @@ const excuses: readonly Excuse[] = [
   },
   {
     as: "equivalent",
-    of: "sub mod scatterAdd",
-    where: /^(JVP|VJP|JVP alone,|VJP alone,|partial|transpose) of x$/,
+    of: "sub mod",
+    where: /^(JVP|VJP|JVP alone,|VJP alone,|partial) of x$/,
+    fault: "factor missing",
+    because: "there is no factor: the rule passes on what it is given",
+  },
+  {
+    as: "equivalent",
+    of: "scatterAdd",
+    where: /^(transpose|JVP alone,|VJP alone,) of x$/,
     fault: "factor missing",
     because: "there is no factor: the rule passes on what it is given",
   },

@@ -13,7 +13,7 @@ import {
 } from "@cotangent/verify";
 import { type Primitive, type Value, jsBackend, jvp, stack, vjp, vmap } from "cotangent";
 import { reasonFor } from "./equivalents.ts";
-import { type Mutant, controlOf, decomposed, faulty, mutantsOf } from "./records.ts";
+import { type Mutant, controlOf, decomposed, faulty, inTwoStatements, mutantsOf } from "./records.ts";
 
 export interface Effort {
   readonly samples: number;
@@ -134,7 +134,7 @@ export function* judge(
 ): Generator<Verdict> {
   const numbers = new Map<Mutant["dtype"], readonly (number | string)[]>();
   for (const dtype of ["float64", "float32"] as const) {
-    for (const make of [controlOf, decomposed]) {
+    for (const make of [controlOf, decomposed, inTwoStatements]) {
       const control = make(original, dtype);
       if (control === undefined) continue;
       const found = caughtBy(control, { ...effort, all: true });

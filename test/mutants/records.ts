@@ -254,10 +254,8 @@ function* ofWrittenRules(
 }
 
 /** What of the rules, if any, is one statement for both modes, as two: so that one of them alone can be wrong. */
-function asWritten(
-  { rules, args, variadic }: Primitive,
-  self: () => Primitive,
-): (Rules & { form: "written" }) | undefined {
+function asWritten(original: Primitive): (Rules & { form: "written" }) | undefined {
+  const { rules, args, variadic } = original;
   if (variadic) return undefined;
   const inputsOf = (context: Context): Value[] => args.map((name) => context[name] as Value);
   switch (rules.form) {
@@ -280,11 +278,13 @@ function asWritten(
             name,
             (seed, context) =>
               bind(
-                self(),
+                original,
                 args.map((other, i) => {
                   const input = inputsOf(context)[i];
                   if (other === name) return seed;
-                  return isLinear && other in rules.transpose ? input.zerosLike() : input;
+                  if (!isLinear || !(other in rules.transpose)) return input;
+                  // Zeros that are seen to depend on the tangent alone.
+                  return seed.sum().mul(0).broadcastTo(input.shape);
                 }),
                 context["params"] as Params,
               ),
@@ -302,22 +302,30 @@ function asWritten(
   }
 }
 
+/** Both modes in a statement of their own: nor may a law catch this. */
+export function inTwoStatements(original: Primitive, dtype: Mutant["dtype"]): Mutant | undefined {
+  const rules = asWritten(original);
+  return (
+    rules && plant(original, "two statements", "", { rules, residuals: residualsOfAll(original) }, dtype)
+  );
+}
+
+/** Where a partial derivative is a rule of its own it sees all inputs and the output, whatever it uses of them. */
+const residualsOfAll = ({ rules, args, residuals }: Primitive): number[] =>
+  residuals.map((bits) => (rules.form === "diagonal" ? bits | ((1 << args.length) - 1) | outputBit : bits));
+
 /** Faults in one mode alone, where the record has one statement for both. */
 function* ofOneMode(original: Primitive): Generator<Mutant> {
-  const written = asWritten(original, () => original);
-  if (written === undefined) return;
-  const allBits = original.rules.form === "diagonal" ? (1 << original.args.length) - 1 : undefined;
-  // A partial derivative sees all inputs and the output, whatever it uses of them.
-  const residuals = original.residuals.map((bits) =>
-    allBits === undefined ? bits : bits | allBits | outputBit,
-  );
+  const right = asWritten(original);
+  if (right === undefined) return;
+  const residuals = residualsOfAll(original);
   for (const [mode, side] of [
     ["JVP alone", "jvp"],
     ["VJP alone", "vjp"],
   ] as const) {
-    for (const [arg, rule] of Object.entries(functionsOf(written[side]))) {
+    for (const [arg, rule] of Object.entries(functionsOf(right[side]))) {
       const withRule = (wrong: Rule): Changes => ({
-        rules: { ...written, [side]: { ...written[side], [arg]: wrong } },
+        rules: { ...right, [side]: { ...right[side], [arg]: wrong } },
         residuals,
       });
       for (const fault of ["sign flipped", "factor missing", "rule is zero", "float32 constant"] as const)
@@ -335,8 +343,8 @@ function* ofOneMode(original: Primitive): Generator<Mutant> {
           `${mode}, of ${arg}`,
           withRule((seed, context) => {
             const inputs = original.args.map((name) => context[name] as Value);
-            const right = rule(seed, context);
-            return where(isAt(inputs, kink.at), right.onesLike().mul(0.375), right);
+            const found = rule(seed, context);
+            return where(isAt(inputs, kink.at), found.onesLike().mul(0.375), found);
           }),
         );
     }

@@ -200,8 +200,9 @@ export function checkLaw(
     options,
   );
   // What has derivatives must have had something to differentiate.
-  const idle = report.classed["no float input"] ?? report.classed["no float output"];
-  if (report.judged > 0 || idle === undefined || !isDifferentiable(primitive)) return report;
+  const { "no float input": noInput = 0, "no float output": noOutput = 0, ...others } = report.classed;
+  const isIdle = noInput + noOutput > 0 && Object.keys(others).length === 0;
+  if (report.judged > 0 || !isIdle || !isDifferentiable(primitive)) return report;
   const idleText = `${primitive.name}: the law "${law.name}" found nothing to differentiate: ${JSON.stringify(report.classed)}`;
   return { ...report, failure: general(idleText) };
 }
