@@ -78,7 +78,7 @@ describe("random programs", () => {
         push.graph.inputs.map((_, i) => i < point.length),
       );
       const ybar = direction(values);
-      const found = numbers(linearTranspose(push, ...point)(ybar) as Value[]);
+      const found = numbers(linearTranspose(push, ...point)(ybar));
       const wanted = numbers(vjp(f, ...point)[1](ybar));
       // Both add up the same products; how much they cancel, the law "transposed" measures. Here, most do not.
       const size = Math.max(1, ...wanted.map(Math.abs));

@@ -461,7 +461,13 @@ export function showProgram(
       [...functions, ...lines].some((line) => new RegExp(`\\b${callee}[<(]`).test(line)),
     );
   const core = used([
-    ...["bind", "checkpoint", "cond", "jit", "primitives", "scan", "whileLoop"],
+    "bind",
+    "checkpoint",
+    "cond",
+    "jit",
+    "primitives",
+    "scan",
+    "whileLoop",
     ...new Set(transformationNames.flatMap((name) => transformations[name].uses)),
   ]).sort();
   const helpers = used(["fit", "squash"]);

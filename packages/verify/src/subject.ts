@@ -35,7 +35,7 @@ export interface Subject {
   /** What is worth counting in it: shapes of its arguments, kinds of a program's steps. */
   readonly features?: readonly string[];
   /** The function whose derivative it has in place of that of its own values, on purpose. */
-  surrogateFor?(inputs: readonly Value[], constants: readonly Value[]): Value[];
+  readonly surrogateFor?: (inputs: readonly Value[], constants: readonly Value[]) => Value[];
   /** Whether its results are the same on every backend to the last bit, as those of random bits are. */
   readonly exact?: boolean;
   /** Other inputs and constants of the same shapes, at which it is smooth too. */
@@ -121,7 +121,7 @@ export function subjectOf(call: Call): Subject {
         : [bind(call.primitive, all, paramsFor(all))];
     },
     ...(surrogateFor !== undefined && {
-      surrogateFor: (inputs, constants) => {
+      surrogateFor: (inputs: readonly Value[], constants: readonly Value[]) => {
         const all = arranged(inputs, constants);
         return [surrogateFor(all, paramsFor(all))];
       },

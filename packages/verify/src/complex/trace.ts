@@ -62,10 +62,10 @@ export class ComplexValue extends Tracer {
 
 /** The parts of values, and values of parts, as formulas are written with. */
 export interface ComplexPlane {
-  re(z: Value): Value;
+  readonly re: (z: Value) => Value;
   /** Zeros for a real value. */
-  im(z: Value): Value;
-  of(re: Value, im: Value): Value;
+  readonly im: (z: Value) => Value;
+  readonly of: (re: Value, im: Value) => Value;
 }
 
 /** One evaluation at a complex point. */
