@@ -31,17 +31,21 @@ export function describeLaws(setting: Setting, { samples, programs }: SuiteOptio
     );
   });
 
-  // Programs have derivatives, so the law of those that have none says nothing of them.
+  // The reference backend in float64 is not compared with itself, and second differences are taken in float64 alone.
+  const isSilent: Readonly<Record<string, boolean>> = {
+    reference: setting.backend === setting.reference && setting.dtype === "float64",
+    "second differences": setting.dtype === "float32",
+  };
   const ofPrograms = laws.filter(
-    ({ name }) =>
-      name !== "cut" &&
-      (name !== "reference" || setting.backend !== setting.reference || setting.dtype !== "float64"),
+    ({ name, subjects }) => subjects !== "primitives" && isSilent[name] !== true,
   );
   describe(`random programs ${where}`, () => {
     test.each(ofPrograms.map((law) => [law.name, law] as const))("%s", (_, law) => {
       const report = checkPrograms(law, setting, { samples: programs });
       assertReports([report]);
-      expect(report.judged, JSON.stringify(report.classed)).toBeGreaterThan(0.9 * programs);
+      expect(report.judged, JSON.stringify(report.classed)).toBeGreaterThan(
+        0.9 * (law.share ?? 1) * programs,
+      );
     });
   });
 }

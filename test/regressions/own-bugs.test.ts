@@ -196,7 +196,7 @@ test("linearTranspose: zeros that a rule makes are known as zeros, of any shape"
   const gradient = (v: Value): Value => grad((u: Value) => u.take([0, 0, 1]).square().sum())(v);
   const [, push] = linearize(gradient, tensor([1, 2, 3]));
   const [back] = linearTranspose(push, tensor([1, 2, 3]))(tensor([1, 10, 100]));
-  expect((back).toArray()).toEqual([4, 20, 0]);
+  expect(back.toArray()).toEqual([4, 20, 0]);
 });
 
 test("where: plain numbers alone take the backend of the condition", () => {
@@ -215,7 +215,7 @@ test("linearTranspose: terms that were computed as zeros are known as zeros", ()
   const x = tensor([1, 2]);
   const [, push] = linearize((v: Value) => steady(v).mul(v), x);
   const [back] = linearTranspose(push, x)(tensor([3, 4]));
-  expect((back).toArray()).toEqual([3, 4]);
+  expect(back.toArray()).toEqual([3, 4]);
 });
 
 test("linearize: what it computed is freed with the tidy around it", () => {

@@ -13,6 +13,7 @@ const size = 3;
 export const costs: Law = {
   name: "cost",
   statement: "the FLOPs of one call are a whole number, and those of a batch of n calls are n times as many",
+  subjects: "primitives",
   judge: (subject, setting, draw) => {
     if (subject.call === undefined) return inapplicable("no call of one primitive");
     const { primitive } = subject.call;

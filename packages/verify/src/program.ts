@@ -24,6 +24,7 @@ import { type HostInput, showTensor } from "./draw.ts";
 import { upload } from "./subject.ts";
 import {
   type Axes,
+  type Run,
   type TransformationName,
   transformationNames,
   transformations,
@@ -167,17 +168,23 @@ type Environment = readonly Value[];
 /** The last variable there is is always one that may be used. */
 const backendOf = (variables: Environment): Backend => variables[variables.length - 1].backend;
 
-/** Jitted functions are made once, as those of a module are: they close over nothing. */
-const jitted = new WeakMap<Body, (...inputs: Value[]) => Value[]>();
+/** Functions that close over nothing are made once, as those of a module are. */
+const closed = new WeakMap<Body, Run>();
+const jitted = new WeakMap<Body, Run>();
 
-function jittedOf(body: Body): (...inputs: Value[]) => Value[] {
-  let found = jitted.get(body);
-  if (found === undefined) {
-    const outer = new Array<Value>(body.outer);
-    jitted.set(body, (found = jit((...inputs: Value[]) => runBody(body, outer, inputs))));
-  }
+function madeOnce(made: WeakMap<Body, Run>, body: Body, make: () => Run): Run {
+  let found = made.get(body);
+  if (found === undefined) made.set(body, (found = make()));
   return found;
 }
+
+const closedOf = (body: Body): Run =>
+  madeOnce(closed, body, () => {
+    const outer = new Array<Value>(body.outer);
+    return (...inputs) => runBody(body, outer, inputs);
+  });
+
+const jittedOf = (body: Body): Run => madeOnce(jitted, body, () => jit(closedOf(body)));
 
 export function valueOf(source: Source, variables: Environment): Value {
   switch (source.kind) {
@@ -236,10 +243,9 @@ export function runStep(step: Step, variables: Environment): Value[] {
       ).slice(1);
     case "transformed": {
       const { how, body, operands, directions, axes } = step;
-      // As they are now: rules of its own run on the way back, when there are more.
-      const around = [...variables];
-      const f = (...inputs: Value[]): Value[] => runBody(body, around, inputs);
-      return transformations[how].run(f, operands.map(at), directions.map(at), axes);
+      const { run, isClosed } = transformations[how];
+      const f = isClosed ? closedOf(body) : (...inputs: Value[]): Value[] => runBody(body, variables, inputs);
+      return run(f, operands.map(at), directions.map(at), axes);
     }
   }
 }
@@ -434,13 +440,17 @@ export function showProgram(
       }
       case "transformed": {
         const { how, body, operands, directions, axes } = step;
-        const { results, isClosed, show: shown } = transformations[how];
+        const { results, isClosed, made, show: shown } = transformations[how];
         const parameters = range(first, body.parameters).map(parameter).join(", ");
         const [type, result] = results === "many" ? ["Value[]", list] : ["Value", ([sum]: string[]) => sum];
         let f = `(${parameters}): ${type} => ${block(body, isClosed ? "" : indent, result)}`;
         if (isClosed) {
           functions.push(`const f${functions.length} = ${f};`);
           f = `f${functions.length - 1}`;
+          if (made !== undefined) {
+            functions.push(`const f${functions.length} = ${made(f)};`);
+            f = `f${functions.length - 1}`;
+          }
         }
         return `const ${list(defined)} = ${shown(f, operands.map(show), directions.map(show), axes)};`;
       }

@@ -15,6 +15,8 @@ export interface Transformation {
   readonly isUnary?: true;
   /** Whether its function closes over nothing. */
   readonly isClosed?: true;
+  /** Of a closed function, by its name, what is made of it once and for all. */
+  readonly made?: (f: string) => string;
   /** What it takes besides the operands: tangents of each, so many, or cotangents of each result. */
   readonly tangents?: 1 | 2;
   readonly cotangents?: true;
@@ -43,6 +45,9 @@ const one =
   (f: Run) =>
   (...inputs: Value[]): Value =>
     f(...inputs)[0];
+
+/** Functions with rules of their own are made once, as those of a module are. */
+const withRules = new WeakMap<Run, Run>();
 
 const named = {
   jvp: {
@@ -124,15 +129,22 @@ const named = {
     results: "many",
     isClosed: true,
     arity: (_, results) => results,
-    run: (f, operands) =>
-      custom<Value[], Value[], Value[]>(f, {
-        jvp: (xs, dxs) => jvp(f, xs, dxs),
-        forward: (...xs) => [f(...xs), xs],
-        backward: (xs, cts) => vjp(f, ...xs)[1](cts),
-      })(...operands),
-    show: (f, operands) =>
+    run: (f, operands) => {
+      let made = withRules.get(f);
+      if (made === undefined) {
+        made = custom<Value[], Value[], Value[]>(f, {
+          jvp: (xs, dxs) => jvp(f, xs, dxs),
+          forward: (...xs) => [f(...xs), xs],
+          backward: (xs, cts) => vjp(f, ...xs)[1](cts),
+        });
+        withRules.set(f, made);
+      }
+      return made(...operands);
+    },
+    made: (f) =>
       `custom<Value[], Value[], Value[]>(${f}, { jvp: (xs, dxs) => jvp(${f}, xs, dxs), ` +
-      `forward: (...xs) => [${f}(...xs), xs], backward: (xs, cts) => vjp(${f}, ...xs)[1](cts) })(${operands.join(", ")})`,
+      `forward: (...xs) => [${f}(...xs), xs], backward: (xs, cts) => vjp(${f}, ...xs)[1](cts) })`,
+    show: (f, operands) => `${f}(${operands.join(", ")})`,
     uses: ["custom", "jvp", "vjp"],
   },
 } as const satisfies Readonly<Record<string, Transformation>>;

@@ -38,6 +38,8 @@ export interface CustomFunction {
   readonly backward:
     | ((residuals: readonly Value[], cotangents: readonly Value[]) => readonly (Value | null)[])
     | null;
+  /** Stands for the functions where graphs are compared: those of several calls may do the same. */
+  readonly identity?: object;
 }
 
 export interface CustomParams {

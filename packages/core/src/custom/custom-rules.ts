@@ -52,6 +52,8 @@ export function custom<A extends readonly unknown[], R, S = unknown>(
     fail(TreeError, `${who}: a VJP needs both forward and backward, but only one of them was given.`);
   if (jvp === undefined && forward === undefined)
     fail(TreeError, `${who}: no rules were given; give a JVP, a VJP (forward and backward), or both.`);
+  /** One for each structure of arguments, so that a loop around a call is one graph however often it is run. */
+  const identities = new Map<string, object>();
   return (...args) => {
     const { tree, values } = flatten(who, args, "arguments");
     if (values.length === 0) return f(...(args as unknown as A)) as Lifted<R>;
@@ -63,7 +65,11 @@ export function custom<A extends readonly unknown[], R, S = unknown>(
       known.result = outputTree(who, result);
       return leaves(known.result) as Value[];
     };
+    const structure = treeStructure(args);
+    const identity = identities.get(structure) ?? {};
+    identities.set(structure, identity);
     const written: CustomFunction = {
+      identity,
       call: (inputs) => results(f(...argumentsOf(inputs))),
       jvp:
         jvp === undefined

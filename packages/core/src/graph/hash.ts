@@ -58,6 +58,8 @@ function showParam(value: unknown): string {
   if (typeof value === "object" && value !== null) {
     const prototype: unknown = Object.getPrototypeOf(value);
     if (prototype !== Object.prototype && prototype !== null) return `object ${identityOf(value)}`;
+    const { identity } = value as { readonly identity?: unknown };
+    if (typeof identity === "object" && identity !== null) return `object ${identityOf(identity)}`;
     return `{${Object.keys(value)
       .sort()
       .map((key) => `${key}:${showParam((value as Record<string, unknown>)[key])}`)

@@ -10,6 +10,8 @@ import { ComplexTrace } from "./trace.ts";
 
 /** So small that its square is lost beside 1, and a power of 2: what is multiplied by it keeps all its digits. */
 const step = 2 ** -100;
+/** Imaginary parts from here on are no derivatives: some forms turn a value by i, and back. */
+const turned = 2 ** -40;
 
 /** The derivative along a direction, and the largest one of any value on the way. */
 export interface ComplexDerivative {
@@ -28,7 +30,10 @@ export function derivativeByComplexStep(
   tangents: readonly Value[],
 ): ComplexDerivative {
   let top = 0;
-  const trace = new ComplexTrace((im) => (top = Math.max(top, largest(im.dataSync()))));
+  const trace = new ComplexTrace((im) => {
+    const size = largest(im.dataSync().filter((y) => !(Math.abs(y) >= turned)));
+    top = Math.max(top, size);
+  });
   try {
     const outputs = f(...inputs.map((x, i) => trace.of(x, tangents[i].mul(step))));
     return { image: numbersOf(outputs.map(trace.im)).map((y) => y / step), largest: top / step };
