@@ -1,21 +1,67 @@
-/** `pnpm mutants`: plants faults everywhere, and says which laws catch them. */
+/** `pnpm mutants`: plants every fault in the record and the kernel of every primitive, and says which laws catch it. */
 import { defaultSeed, everyPrimitive } from "@cotangent/verify";
 import { listOf, wholeNumber } from "@cotangent/verify/command";
+import Table from "cli-table3";
 import { Command } from "commander";
-import { judge } from "./judge.ts";
-const names = everyPrimitive().map(({ name }) => name);
+import { type Verdict, judge } from "./judge.ts";
+
+const subjects = everyPrimitive();
+const names = subjects.map(({ name }) => name);
 const options = new Command("mutants")
+  .description("Plants every fault in every primitive, and says which laws catch it.")
   .option("--primitive <names>", "only of these, separated by commas", listOf(names), names)
   .option("--samples <n>", "samples per law", wholeNumber(1), 30)
   .option("--seed <n>", "of all samples", wholeNumber(0), defaultSeed())
-  .option("--first", "do not ask the other laws when one has caught a mutant", false)
+  .option("--all", "ask the other laws too when one has caught a mutant", false)
   .parse()
-  .opts<{ primitive: string[]; samples: number; seed: number; first: boolean }>();
-for (const primitive of everyPrimitive().filter(({ name }) => options.primitive.includes(name))) {
-  const own = [...judge(primitive, { ...options, all: !options.first })];
-  for (const v of own) if (v.caughtBy.length === 0 && !v.excused) console.log("SURVIVES:", v.mutant);
-  for (const v of own) if (v.mutant.includes("listed")) console.log(v.mutant, v.caughtBy);
+  .opts<{ primitive: string[]; samples: number; seed: number; all: boolean }>();
+
+const started = Date.now();
+const verdicts: Verdict[] = [];
+const isCaught = ({ caughtBy }: Verdict): boolean => caughtBy.length > 0;
+const survives = (verdict: Verdict): boolean => !isCaught(verdict) && verdict.excused === undefined;
+const count = (of: (verdict: Verdict) => boolean, among: readonly Verdict[] = verdicts): number =>
+  among.filter(of).length;
+
+for (const primitive of subjects.filter(({ name }) => options.primitive.includes(name))) {
+  const own = [...judge(primitive, options)];
+  verdicts.push(...own);
+  const excused = count(({ excused: excuse }) => excuse !== undefined, own);
   process.stderr.write(
-    `${primitive.name}: ${own.length} ${own.filter((v) => v.caughtBy.length).length} ${own.filter((v) => v.excused).length}\n`,
+    `${primitive.name}: ${count(isCaught, own)} of ${own.length} caught, ${excused} excused\n`,
   );
 }
+
+const plain = { head: [], border: [] };
+const perLaw = new Table({ head: ["law", "caught"], style: plain });
+for (const law of new Set(verdicts.flatMap(({ caughtBy }) => caughtBy)))
+  perLaw.push([law, `${count(({ caughtBy }) => caughtBy.includes(law))} of ${verdicts.length}`]);
+const perFault = new Table({ head: ["fault", "planted", "caught", "excused", "survive"], style: plain });
+for (const fault of new Set(verdicts.map((verdict) => verdict.fault))) {
+  const own = verdicts.filter((verdict) => verdict.fault === fault);
+  perFault.push([
+    fault,
+    own.length,
+    count(isCaught, own),
+    count(({ excused }) => excused !== undefined, own),
+    count(survives, own),
+  ]);
+}
+console.log(`${perLaw.toString()}\n${perFault.toString()}`);
+if (!options.all)
+  console.log("Each is counted for the first law that caught it, in the order of the laws' cost; see --all.");
+
+const reasons = new Map<string, number>();
+for (const { excused } of verdicts) {
+  if (excused === undefined) continue;
+  const reason = `${excused.as}: ${excused.because}`;
+  reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+}
+for (const [reason, times] of reasons) console.log(`excused ${times}, ${reason}`);
+for (const verdict of verdicts.filter(survives)) console.log(`SURVIVES: ${verdict.mutant}`);
+const seconds = ((Date.now() - started) / 1000).toFixed(0);
+console.log(
+  `${verdicts.length} planted, ${count(isCaught)} caught, ${count(({ excused }) => excused !== undefined)} excused, ` +
+    `${count(survives)} survive, in ${seconds} s; seed ${options.seed}.`,
+);
+process.exitCode = verdicts.some(survives) ? 1 : 0;
