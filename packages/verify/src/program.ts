@@ -275,6 +275,24 @@ export function branches(steps: readonly Step[]): boolean {
   });
 }
 
+/** Whether a function with rules of its own is traced at each run, to a graph that keeps constants until it is collected. */
+export function tracesRules(steps: readonly Step[], isTraced = false): boolean {
+  return steps.some((step) => {
+    switch (step.kind) {
+      case "primitive":
+        return false;
+      case "cond":
+        return step.branches.some((body) => tracesRules(body.steps, isTraced));
+      case "transformed":
+        return (isTraced && step.how === "custom") || tracesRules(step.body.steps, isTraced);
+      case "call":
+        return step.how !== "jit" && tracesRules(step.body.steps, true);
+      default:
+        return tracesRules(step.body.steps, true);
+    }
+  });
+}
+
 /** What a program's steps are, at any depth, each once: primitives by name, the others by kind. */
 export function kindsOf(steps: readonly Step[]): string[] {
   const kinds = steps.flatMap((step) => {

@@ -33,6 +33,7 @@ import {
   runStep,
   runSteps,
   showProgram,
+  tracesRules,
   unused,
   valueOf,
 } from "./program.ts";
@@ -122,6 +123,7 @@ export function drawProgram(
       room,
       constants: [],
       regroups: branches(drawn.steps),
+      keepsGraphs: tracesRules(drawn.steps),
       features: kindsOf(drawn.steps),
       // A sum stands for a value without elements.
       apply: (values) => {

@@ -47,6 +47,8 @@ export interface Subject {
    * is around it, a graph as a node whose adjoints are added up by themselves.
    */
   readonly regroups?: boolean;
+  /** Whether each run makes a graph that keeps tensors until it is collected. */
+  readonly keepsGraphs?: boolean;
   /** The modes in which it can be differentiated; by default both. */
   readonly modes?: readonly Mode[];
 }
