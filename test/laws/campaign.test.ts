@@ -71,7 +71,11 @@ test("the campaign prints a matrix of subjects, laws and backends, and says how 
   const page = readFileSync(html, "utf8");
   expect(page).toContain("No failure");
   expect(page.match(/js float64: holds, 30 judged/g)?.length).toBe(
-    columns.filter((law) => marks(law).startsWith("✓")).length,
+    // Of a law with a share of the samples there are fewer.
+    columns.filter(
+      (column) =>
+        marks(column).startsWith("✓") && laws.find(({ name }) => name === column)?.share === undefined,
+    ).length,
   );
 });
 
@@ -98,7 +102,7 @@ test.each([
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   let stdout = "";
   child.stdout.on("data", (text) => (stdout += String(text)));
-  if (what === "an interrupt") setTimeout(() => child.kill("SIGINT"), 3000);
+  if (what === "an interrupt") setTimeout(() => child.kill("SIGINT"), 6000);
   const [code] = (await once(child, "close")) as [number | null];
   expect(code).toBe(0);
   expect(row(stdout, "add")).toContain("✓");

@@ -51,7 +51,7 @@ const backend: Backend = jsBackend;
  * the same seed.
  */
 export function* everyGraph(seed: number, options: GraphCaseOptions = {}): Generator<GraphCase> {
-  const { samples = 2, programs = 20, steps = 8, derivatives = true } = options;
+  const { samples = 2, programs = 10, steps = 8, derivatives = true } = options;
   for (const primitive of primitives().values()) {
     for (const [i, draw] of draws(seed, samples).entries()) {
       // The second call of each is in float32: there, floats have the size of integers.

@@ -83,8 +83,7 @@ function* functions(): Generator<(x: Value, y: Value) => Value> {
       yield (x) => f(x, x.constant(n, x.aval.withShape([1, 2, 3])));
     }
     // Not all elements are the number.
-    yield (x) =>
-      f(x, concatenate([x.constant(1, x.aval), x.constant(0, x.aval)], 0).slice([1], [3]));
+    yield (x) => f(x, concatenate([x.constant(1, x.aval), x.constant(0, x.aval)], 0).slice([1], [3]));
     for (const g of steps) {
       const isWhole = (x: Value): boolean => g(x).shape.join() === shape.join() && g(x).dtype === x.dtype;
       yield (x, y) => (isWhole(y) ? f(x, g(y)) : x);

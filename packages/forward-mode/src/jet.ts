@@ -23,6 +23,7 @@ import {
   bind,
   bindMultiple,
   call,
+  customCall,
   differentiableLeaf,
   evaluateGraph,
   fail,
@@ -164,7 +165,8 @@ export class JetTrace implements Trace {
     // Node by node, since the derivative of a call is a call of another graph, in which nothing would be shared.
     if (primitive === call.primitive) return evaluateGraph((params as CallParams).graph, inputs);
     const key = this.#key(primitive, inputs, params);
-    const known = this.#applied.get(key);
+    // Whoever calls a function of their own learns from the call what it gives.
+    const known = primitive === customCall.primitive ? undefined : this.#applied.get(key);
     if (known !== undefined) return known;
     const primals = inputs.map((input) => this.#coefficient(input, 0) as Value);
     const outputs = bindMultiple(primitive, primals, params);

@@ -394,7 +394,9 @@ export const memory: Law = {
   statement: "after tidy, as many buffers and bytes are alive as before",
   judge: (subject, setting, draw) => {
     if (subject.keepsGraphs === true)
-      return inapplicable("functions with rules of their own, traced at each run, keep constants until collected");
+      return inapplicable(
+        "functions with rules of their own, traced at each run, keep constants until collected",
+      );
     const run = (): void => {
       const point = subject.point.map((input) => upload(input, setting.backend, setting.dtype));
       for (const input of point) input.concrete().dispose();
