@@ -1,20 +1,27 @@
-/** `pnpm mutants`: plants every fault in the record and the kernel of every primitive, and says which laws catch it. */
+/**
+ * `pnpm mutants`: plants faults in the record and the kernel of every primitive, in the sources of passes, drivers and the
+ * compiler, and the known bugs of other frameworks, and says what catches each.
+ */
 import { defaultSeed, everyPrimitive } from "@cotangent/verify";
 import { listOf, wholeNumber } from "@cotangent/verify/command";
 import Table from "cli-table3";
 import { Command } from "commander";
 import { type Verdict, judge } from "./judge.ts";
+import { judgeSource } from "./run.ts";
+import { type SourceFault, knownBugs, sourceFaults } from "./sources.ts";
 
 const subjects = everyPrimitive();
 const names = subjects.map(({ name }) => name);
+const kinds = ["records", "sources", "known bugs"] as const;
 const options = new Command("mutants")
-  .description("Plants every fault in every primitive, and says which laws catch it.")
+  .description("Plants faults everywhere, and says which laws catch them.")
+  .option("--kind <kinds>", `only these of ${kinds.join(", ")}`, listOf(kinds), [...kinds])
   .option("--primitive <names>", "only of these, separated by commas", listOf(names), names)
   .option("--samples <n>", "samples per law", wholeNumber(1), 30)
   .option("--seed <n>", "of all samples", wholeNumber(0), defaultSeed())
   .option("--all", "ask the other laws too when one has caught a mutant", false)
   .parse()
-  .opts<{ primitive: string[]; samples: number; seed: number; all: boolean }>();
+  .opts<{ kind: string[]; primitive: string[]; samples: number; seed: number; all: boolean }>();
 
 const started = Date.now();
 const verdicts: Verdict[] = [];
@@ -23,7 +30,8 @@ const survives = (verdict: Verdict): boolean => !isCaught(verdict) && verdict.ex
 const count = (of: (verdict: Verdict) => boolean, among: readonly Verdict[] = verdicts): number =>
   among.filter(of).length;
 
-for (const primitive of subjects.filter(({ name }) => options.primitive.includes(name))) {
+const chosen = options.kind.includes("records") ? subjects : [];
+for (const primitive of chosen.filter(({ name }) => options.primitive.includes(name))) {
   const own = [...judge(primitive, options)];
   verdicts.push(...own);
   const excused = count(({ excused: excuse }) => excuse !== undefined, own);
@@ -31,6 +39,22 @@ for (const primitive of subjects.filter(({ name }) => options.primitive.includes
     `${primitive.name}: ${count(isCaught, own)} of ${own.length} caught, ${excused} excused\n`,
   );
 }
+
+/** Each in processes of its own, two at a time; one that cannot be planted any more is an error. */
+async function judgeAll(faults: readonly SourceFault[]): Promise<void> {
+  const left = [...faults];
+  const work = async (): Promise<void> => {
+    for (let fault = left.shift(); fault !== undefined; fault = left.shift()) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      const verdict = await judgeSource(fault, options.seed);
+      verdicts.push(verdict);
+      process.stderr.write(`${verdict.mutant}: ${verdict.caughtBy.join() || "SURVIVES"}\n`);
+    }
+  };
+  await Promise.all([work(), work()]);
+}
+if (options.kind.includes("sources")) await judgeAll(sourceFaults);
+if (options.kind.includes("known bugs")) await judgeAll(knownBugs);
 
 const plain = { head: [], border: [] };
 const perLaw = new Table({ head: ["law", "caught"], style: plain });
