@@ -88,7 +88,7 @@ export class RecordedDraw implements Draw {
   }
 }
 
-function clearOfKinks(x: number, { kinks = [], margin = defaultMargin, low, high }: Domain): number {
+export function clearOfKinks(x: number, { kinks = [], margin = defaultMargin, low, high }: Domain): number {
   const near = kinks.find((kink) => Math.abs(x - kink) < margin);
   if (near === undefined) return x;
   const [above, below] = [near + margin, near - margin];

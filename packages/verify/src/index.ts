@@ -35,6 +35,24 @@ export {
   samplesOf,
 } from "./campaign.ts";
 export { type ShapeClass, shapeClasses, shapeClassesOf } from "./coverage.ts";
+export {
+  type NumberOptions,
+  type PrimitiveCall,
+  Program,
+  type ProgramsOptions,
+  type ShapeOptions,
+  type TensorOptions,
+  type Tree,
+  broadcastableShapes,
+  calls,
+  dtypes,
+  floatDTypes,
+  numbers,
+  programs,
+  shapes,
+  tensors,
+  trees,
+} from "./arbitraries.ts";
 export { type Call, type HostInput, RecordedDraw, drawCall, showCall } from "./draw.ts";
 export {
   type Law,

@@ -459,7 +459,9 @@ export function showProgram(
       case "transformed": {
         const { how, body, operands, directions, axes } = step;
         const { results, isClosed, made, show: shown } = transformations[how];
-        const parameters = range(first, body.parameters).map(parameter).join(", ");
+        const own = range(first, body.parameters);
+        const parameters =
+          made === undefined ? own.map(parameter).join(", ") : `...${list(own.map(name))}: Value[]`;
         const [type, result] = results === "many" ? ["Value[]", list] : ["Value", ([sum]: string[]) => sum];
         let f = `(${parameters}): ${type} => ${block(body, isClosed ? "" : indent, result)}`;
         if (isClosed) {
