@@ -21,6 +21,9 @@ import {
 import {
   Arbitrary,
   type GeneratorValue,
+  type Random,
+  type Stream,
+  Value as FastCheckValue,
   array,
   bigInt,
   constant,
@@ -30,6 +33,7 @@ import {
   integer,
   oneof,
   shuffledSubarray,
+  stream,
   toStringMethod,
 } from "fast-check";
 import { type Call, RecordedDraw, clearOfKinks, defaultMargin, drawCall, showCall } from "./draw.ts";
@@ -197,6 +201,11 @@ export class Program {
   /** The program itself, by the functions that users call: of tensors, or within any transformation. */
   readonly run = (...inputs: Value[]): Value[] => this.#subject.apply(inputs, []);
 
+  /** Programs each smaller by one thing: for shrinking. */
+  *smaller(): Generator<Program> {
+    for (const subject of this.#subject.smaller?.() ?? []) yield new Program(subject);
+  }
+
   toString(): string {
     return this.text;
   }
@@ -227,7 +236,37 @@ export interface ProgramsOptions extends ProgramOptions {
  * ```
  */
 export function programs({ steps = 6, reference, ...options }: ProgramsOptions = {}): Arbitrary<Program> {
-  return drawn((draw) => new Program(drawProgram(draw, reference ?? backendNamed("js"), steps, options)));
+  const made = drawn(
+    (draw) => new Program(drawProgram(draw, reference ?? backendNamed("js"), steps, options)),
+  );
+  return new ShrinkingPrograms(made);
+}
+
+/** Programs that shrink by the choices they were made by, and then are taken apart. */
+class ShrinkingPrograms extends Arbitrary<Program> {
+  readonly #made: Arbitrary<Program>;
+
+  constructor(made: Arbitrary<Program>) {
+    super();
+    this.#made = made;
+  }
+
+  generate(random: Random, bias: number | undefined): FastCheckValue<Program> {
+    return this.#made.generate(random, bias);
+  }
+
+  canShrinkWithoutContext(value: unknown): value is Program {
+    return value instanceof Program;
+  }
+
+  shrink(program: Program, context: unknown): Stream<FastCheckValue<Program>> {
+    const parts = stream(
+      (function* (): Generator<FastCheckValue<Program>> {
+        for (const smaller of program.smaller()) yield new FastCheckValue(smaller, undefined);
+      })(),
+    );
+    return context === undefined ? parts : this.#made.shrink(program, context).join(parts);
+  }
 }
 
 /** A call of a primitive where its own record says that it is smooth, with its text. */

@@ -1,6 +1,6 @@
 /** Running laws over random samples, and saying what came of it. */
 import { type Primitive, primitives, tidy } from "@cotangent/core";
-import { check as checkProperty, gen, property } from "fast-check";
+import { check as checkProperty, gen, property, sample } from "fast-check";
 import { RecordedDraw, drawCall } from "./draw.ts";
 import { kinkFailure } from "./kinks.ts";
 import type { Law } from "./laws.ts";
@@ -59,11 +59,14 @@ const general = (text: string): Failure => ({ message: text, text, counterexampl
 class Broken extends Error {
   readonly finding: Finding;
   readonly counterexample: string;
+  readonly subject: Subject;
 
-  constructor(finding: Finding, counterexample: string) {
+  constructor(finding: Finding, subject: Subject) {
+    const counterexample = finding.counterexample ?? subject.text;
     super(`${finding.message}\nfor\n${counterexample}`);
     this.finding = finding;
     this.counterexample = counterexample;
+    this.subject = subject;
   }
 }
 
@@ -142,7 +145,7 @@ export function check(
     } else if (outcome.failure === undefined) {
       tally.judged++;
       for (const feature of drawn.features ?? []) countIn(tally.exercised, feature);
-    } else throw new Broken(outcome.failure, outcome.failure.counterexample ?? drawn.text);
+    } else throw new Broken(outcome.failure, drawn);
   });
   const details = checkProperty(everySample, {
     numRuns: Math.ceil(samples * (law.share ?? 1)),
@@ -153,17 +156,18 @@ export function check(
   });
   const broken = `${name} on ${setting.backend.name} in ${setting.dtype} breaks the law "${law.name}": ${law.statement}`;
   if (details.failed) {
-    const error = details.errorInstance;
+    const thrown = details.errorInstance;
+    const error = shrink && thrown instanceof Broken ? smallest(thrown, law, setting) : thrown;
     // The rest of the path leads through shrunk samples, which fast-check can only find by running them.
-    const [sample] = (details.counterexamplePath ?? "").split(":");
-    const replay = `replay: { seed: ${seed}, path: "${sample}" }, or COTANGENT_SEED=${seed}`;
+    const [first] = (details.counterexamplePath ?? "").split(":");
+    const replay = `replay: { seed: ${seed}, path: "${first}" }, or COTANGENT_SEED=${seed}`;
     const said = error instanceof Broken ? error.message : saidBy(error);
     const finding = error instanceof Broken ? error.finding : { message: said };
     return reportOf(name, law.name, setting, tally, seed, {
       ...finding,
       text: [broken, said, replay].join("\n"),
       counterexample: error instanceof Broken ? error.counterexample : "",
-      path: sample,
+      path: first,
     });
   }
   const vacuous =
@@ -171,6 +175,29 @@ export function check(
       ? `${name} on ${setting.backend.name} in ${setting.dtype}: the law "${law.name}" could judge none of ${samples} samples: ${JSON.stringify(tally.classed)}`
       : undefined;
   return reportOf(name, law.name, setting, tally, seed, vacuous === undefined ? undefined : general(vacuous));
+}
+
+/** How many smaller subjects are tried, and how often each: the law draws directions of its own. */
+const mostTried = 400;
+const triesOfEach = 2;
+
+/** What is still broken when it is taken apart, after fast-check has shrunk the choices it was made by. */
+function smallest(broken: Broken, law: Law, setting: Setting): Broken {
+  const draws = sample(gen(), { seed: 1, numRuns: triesOfEach });
+  let tried = 0;
+  for (let best = broken; ;) {
+    let found: Broken | undefined;
+    for (const subject of best.subject.smaller?.() ?? []) {
+      if (++tried > mostTried) return best;
+      for (const generate of draws) {
+        const outcome = tidy(() => judged(law, subject, setting, new RecordedDraw(generate)));
+        if (outcome.judged && outcome.failure !== undefined) found ??= new Broken(outcome.failure, subject);
+      }
+      if (found !== undefined) break;
+    }
+    if (found === undefined) return best;
+    best = found;
+  }
 }
 
 /** A law's outcome; an error on the way is a failure too, and is said with its stack. */

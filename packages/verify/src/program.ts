@@ -1,6 +1,7 @@
 /** Programs as data: steps that can be run on any values, inside any transformation, and printed as TypeScript. */
 import {
   type Backend,
+  type FloatDType,
   type LoopCheckpoint,
   type Params,
   type Primitive,
@@ -53,6 +54,8 @@ export type Source =
       readonly center: readonly number[];
       readonly radius: number;
     }
+  /** One row of another. */
+  | { readonly kind: "row"; readonly of: Source; readonly index: number; readonly axis: number }
   | { readonly kind: "constant"; readonly constant: HostInput };
 
 /** A function of its own within a program; but for a jitted one it may use all variables of the scopes around it. */
@@ -78,6 +81,7 @@ export type Step =
       readonly params: Params;
       readonly inputs: readonly Source[];
     }
+  | { readonly kind: "let"; readonly source: Source }
   | {
       readonly kind: "call";
       readonly how: "jit" | SavePolicy;
@@ -168,6 +172,10 @@ type Environment = readonly Value[];
 /** The last variable there is is always one that may be used. */
 const backendOf = (variables: Environment): Backend => variables[variables.length - 1].backend;
 
+/** The dtype of the floats that a program runs in. */
+const floatOf = (variables: Environment): FloatDType =>
+  (variables.findLast((value) => value?.aval.floating)?.dtype ?? "float64") as FloatDType;
+
 /** Functions that close over nothing are made once, as those of a module are. */
 const closed = new WeakMap<Body, Run>();
 const jitted = new WeakMap<Body, Run>();
@@ -196,8 +204,10 @@ export function valueOf(source: Source, variables: Environment): Value {
       return fit(variables[source.node], source.shape, source.scale, source.shift);
     case "squashed":
       return squash(variables[source.node], source.shape, source.scale, source.center, source.radius);
+    case "row":
+      return valueOf(source.of, variables).at(source.index, source.axis);
     case "constant":
-      return upload(source.constant, backendOf(variables), "float64");
+      return upload(source.constant, backendOf(variables), floatOf(variables));
   }
 }
 
@@ -213,6 +223,8 @@ export function runStep(step: Step, variables: Environment): Value[] {
   switch (step.kind) {
     case "primitive":
       return [bind(step.primitive, step.inputs.map(at), step.params)];
+    case "let":
+      return [at(step.source)];
     case "call": {
       const { body, how } = step;
       const f = (...inputs: Value[]): Value[] => runBody(body, variables, inputs);
@@ -270,7 +282,7 @@ function runBody({ steps, results }: Body, variables: Environment, inputs: reado
 /** Whether a program branches on a value, at any depth. */
 export function branches(steps: readonly Step[]): boolean {
   return steps.some((step) => {
-    if (step.kind === "primitive") return false;
+    if (step.kind === "primitive" || step.kind === "let") return false;
     return step.kind === "cond" || branches(step.body.steps);
   });
 }
@@ -280,6 +292,7 @@ export function tracesRules(steps: readonly Step[], isTraced = false): boolean {
   return steps.some((step) => {
     switch (step.kind) {
       case "primitive":
+      case "let":
         return false;
       case "cond":
         return step.branches.some((body) => tracesRules(body.steps, isTraced));
@@ -299,6 +312,8 @@ export function kindsOf(steps: readonly Step[]): string[] {
     switch (step.kind) {
       case "primitive":
         return [step.primitive.name];
+      case "let":
+        return [];
       case "cond":
         return ["cond", ...step.branches.flatMap((body) => kindsOf(body.steps))];
       case "call":
@@ -322,8 +337,9 @@ export function kindsOf(steps: readonly Step[]): string[] {
 }
 
 /** The variables that a source is made of. */
-function variablesOf(source: Source): number[] {
+export function variablesOf(source: Source): number[] {
   if (source.kind === "constant") return [];
+  if (source.kind === "row") return variablesOf(source.of);
   return source.kind === "product" ? [source.node, source.factor] : [source.node];
 }
 
@@ -332,6 +348,8 @@ function usedBy(step: Step): number[] {
   switch (step.kind) {
     case "primitive":
       return step.inputs.flatMap(variablesOf);
+    case "let":
+      return variablesOf(step.source);
     case "call":
       return [...step.operands.flatMap(variablesOf), ...usedWithin(step.body)];
     case "cond": {
@@ -388,6 +406,8 @@ export function showProgram(
         return `fit(${name(source.node)}, ${list(source.shape)}, ${source.scale}, ${list(source.shift)})`;
       case "squashed":
         return `squash(${name(source.node)}, ${list(source.shape)}, ${source.scale}, ${list(source.center)}, ${source.radius})`;
+      case "row":
+        return `${show(source.of)}.at(${source.index}, ${source.axis})`;
       case "constant":
         return showTensor(source.constant);
     }
@@ -414,6 +434,8 @@ export function showProgram(
           `const ${defined[0]} = bind(primitives().get("${step.primitive.name}")!, ` +
           `${list(step.inputs.map(show))}, ${JSON.stringify(step.params)});`
         );
+      case "let":
+        return `const ${defined[0]} = ${show(step.source)};`;
       case "call": {
         const { how, body, operands } = step;
         const parameters = range(first, body.parameters).map(parameter).join(", ");

@@ -37,6 +37,7 @@ import {
   unused,
   valueOf,
 } from "./program.ts";
+import { type ProgramSteps, smaller } from "./smaller.ts";
 import { transformationNames, transformations } from "./transformations.ts";
 import { type Subject, cutOf, upload } from "./subject.ts";
 
@@ -113,25 +114,45 @@ export function drawProgram(
       counter: null,
     };
     const drawn = drawSteps(draw, scope, steps);
-    const results = unused(drawn.steps, 0, drawn.nodes.length);
-    const isEmpty = drawn.nodes.map(({ value }) => value.size === 0);
-    return {
-      text: showProgram(point, drawn.steps, (name) =>
-        results.map((i) => (isEmpty[i] ? `${name(i)}.sum()` : name(i))),
-      ),
-      point,
-      room,
-      constants: [],
-      regroups: branches(drawn.steps),
-      keepsGraphs: tracesRules(drawn.steps),
-      features: kindsOf(drawn.steps),
-      // A sum stands for a value without elements.
-      apply: (values) => {
-        const all = runSteps(drawn.steps, values);
-        return results.map((i) => (isEmpty[i] ? all[i].sum() : all[i]));
-      },
-    };
+    return programOf({ point, steps: drawn.steps }, drawn.nodes.map(({ value }) => value), reference);
   });
+}
+
+/** A program, of which the values of its variables at the point are known. */
+function programOf(program: ProgramSteps, values: readonly Value[], reference: Backend): Subject {
+  const { point, steps } = program;
+  const results = unused(steps, 0, values.length);
+  const isEmpty = values.map(({ size }) => size === 0);
+  return {
+    text: showProgram(point, steps, (name) =>
+      results.map((i) => (isEmpty[i] ? `${name(i)}.sum()` : name(i))),
+    ),
+    point,
+    room,
+    constants: [],
+    regroups: branches(steps),
+    keepsGraphs: tracesRules(steps),
+    features: kindsOf(steps),
+    // A sum stands for a value without elements.
+    apply: (inputs) => {
+      const all = runSteps(steps, inputs);
+      return results.map((i) => (isEmpty[i] ? all[i].sum() : all[i]));
+    },
+    *smaller() {
+      for (const next of smaller(program, reference)) {
+        const found = tidy(() => {
+          const at = runSteps(
+            next.steps,
+            next.point.map((input) => upload(input, reference, "float64")),
+          );
+          return at.every((value) => value.dataSync().every(Number.isFinite))
+            ? programOf(next, at, reference)
+            : undefined;
+        });
+        if (found !== undefined) yield found;
+      }
+    },
+  };
 }
 
 function inputNodes(values: readonly Value[]): Node[] {

@@ -40,6 +40,8 @@ export interface Subject {
   readonly exact?: boolean;
   /** Other inputs and constants of the same shapes, at which it is smooth too. */
   another?(draw: RecordedDraw): readonly HostInput[];
+  /** Smaller subjects of the same kind, each by one thing, for shrinking. */
+  smaller?(): Iterable<Subject>;
   /** What the subject says of its own derivatives, where there are none on purpose. */
   readonly cut?: Cut;
   /**
