@@ -36,7 +36,15 @@ import {
   stream,
   toStringMethod,
 } from "fast-check";
-import { type Call, RecordedDraw, clearOfKinks, defaultMargin, drawCall, showCall } from "./draw.ts";
+import {
+  type Call,
+  RecordedDraw,
+  clearOfKinks,
+  defaultMargin,
+  drawCall,
+  isArbitrary,
+  showCall,
+} from "./draw.ts";
 import { type ProgramOptions, drawProgram } from "./programs.ts";
 import { type Subject, upload } from "./subject.ts";
 
@@ -102,7 +110,12 @@ export function numbers(domain: Domain = real(), options: NumberOptions = {}): A
   const edges = oneof(...atEnds, ...nextToEnds, ...nextToKinks, whole, ...nextTo0, constant(0), constant(-0));
   return oneof(
     { weight: 8, arbitrary: anywhere },
-    { weight: 4, arbitrary: oneof(edges, anywhere).map((x) => (inside(x) ? x : clearOfKinks(clamped(x, low, high), domain))) },
+    {
+      weight: 4,
+      arbitrary: oneof(edges, anywhere).map((x) =>
+        inside(x) ? x : clearOfKinks(clamped(x, low, high), domain),
+      ),
+    },
     ...(options.special === true ? [{ weight: 2, arbitrary: constantFrom(...special) }] : []),
   );
 }
@@ -140,8 +153,7 @@ export interface TensorOptions extends NumberOptions {
  */
 export function tensors(options: TensorOptions = {}): Arbitrary<Tensor> {
   const { backend = currentBackend(), shape = shapes(), dtype = backend.defaultDType } = options;
-  const either = <T>(given: T | Arbitrary<T>): Arbitrary<T> =>
-    given instanceof Arbitrary ? given : constant(given);
+  const either = <T>(given: T | Arbitrary<T>): Arbitrary<T> => (isArbitrary(given) ? given : constant(given));
   return either<Shape>(shape).chain((size) =>
     either<DType>(dtype).chain((own) => {
       const domain =
@@ -280,4 +292,3 @@ export const calls = (primitive: Primitive, dtype: FloatDType = "float64"): Arbi
     const call = drawCall(draw, primitive, dtype);
     return { ...call, text: showCall(call) };
   });
-

@@ -1,10 +1,10 @@
 /** Running laws over random samples, and saying what came of it. */
-import { type Primitive, primitives, tidy } from "@cotangent/core";
+import { type DType, type Primitive, type Shape, primitives, tidy } from "@cotangent/core";
 import { check as checkProperty, gen, property, sample } from "fast-check";
 import { RecordedDraw, drawCall } from "./draw.ts";
 import { kinkFailure } from "./kinks.ts";
 import type { Law } from "./laws.ts";
-import { type Finding, fails } from "./outcome.ts";
+import { type Finding, fails, showError } from "./outcome.ts";
 import { drawProgram } from "./programs.ts";
 import { type Setting, type Subject, cutOf, subjectOf } from "./subject.ts";
 
@@ -48,12 +48,26 @@ export interface Failure extends Finding {
   readonly text: string;
   /** The call or program, as TypeScript to paste; "" where the fault is not one sample's. */
   readonly counterexample: string;
+  /** What it is called with, those that have derivatives first. */
+  readonly inputs: readonly FailureInput[];
   /** What `path` of the options leads to the sample again, with the report's seed. */
   readonly path: string | undefined;
 }
 
+export interface FailureInput {
+  readonly shape: Shape;
+  readonly dtype: DType;
+  readonly data: readonly number[];
+}
+
 /** A failure that no sample stands for. */
-const general = (text: string): Failure => ({ message: text, text, counterexample: "", path: undefined });
+const general = (text: string): Failure => ({
+  message: text,
+  text,
+  counterexample: "",
+  inputs: [],
+  path: undefined,
+});
 
 /** How a failing sample comes out of fast-check. */
 class Broken extends Error {
@@ -63,7 +77,9 @@ class Broken extends Error {
 
   constructor(finding: Finding, subject: Subject) {
     const counterexample = finding.counterexample ?? subject.text;
-    super(`${finding.message}\nfor\n${counterexample}`);
+    super(
+      [finding.message, showError(finding), "for", counterexample].filter((line) => line !== "").join("\n"),
+    );
     this.finding = finding;
     this.counterexample = counterexample;
     this.subject = subject;
@@ -167,6 +183,7 @@ export function check(
       ...finding,
       text: [broken, said, replay].join("\n"),
       counterexample: error instanceof Broken ? error.counterexample : "",
+      inputs: error instanceof Broken ? inputsOf(error.subject) : [],
       path: first,
     });
   }
@@ -176,6 +193,9 @@ export function check(
       : undefined;
   return reportOf(name, law.name, setting, tally, seed, vacuous === undefined ? undefined : general(vacuous));
 }
+
+const inputsOf = ({ point, constants }: Subject): FailureInput[] =>
+  [...point, ...constants].map((input) => ({ ...input, data: Array.from(input.data) }));
 
 /** How many smaller subjects are tried, and how often each: the law draws directions of its own. */
 const mostTried = 400;
@@ -252,20 +272,17 @@ export function checkPrograms(
 /** The documented values at the declared kinks of a primitive, in both modes. */
 export function checkKinks(primitive: Primitive, setting: Setting): Report {
   const tally = { ...newTally(), judged: primitive.kinks.length };
-  let failure: string | undefined;
+  let finding: Finding | undefined;
   try {
-    failure = tidy(() => kinkFailure(primitive, setting));
+    finding = tidy(() => kinkFailure(primitive, setting));
   } catch (error) {
-    failure = `${primitive.name} at its kinks: ${error instanceof Error ? error.stack : String(error)}`;
+    finding = { message: `${primitive.name} at its kinks: ${saidBy(error)}` };
   }
-  return reportOf(
-    primitive.name,
-    "kinks",
-    setting,
-    tally,
-    0,
-    failure === undefined ? undefined : general(failure),
-  );
+  const failure =
+    finding === undefined
+      ? undefined
+      : { ...general(finding.message), ...finding, counterexample: finding.counterexample ?? "" };
+  return reportOf(primitive.name, "kinks", setting, tally, 0, failure);
 }
 
 /** Whether a primitive has derivatives that the differential laws can judge. */

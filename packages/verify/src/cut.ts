@@ -54,6 +54,7 @@ export const cut: Law = {
       ? holds
       : fails(
           `not zero\n${showNumbers("J v", numbersOf(pushed))}\n${showNumbers("Jᵀ ȳ", numbersOf(pulled))}`,
+          { found, expected: found.map(() => 0), error: largest(found), tolerance: 0 },
         );
   },
 };

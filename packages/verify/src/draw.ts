@@ -12,7 +12,7 @@ import {
   isFloating,
   sizeOf,
 } from "@cotangent/core";
-import { type GeneratorValue, array, boolean, integer } from "fast-check";
+import { type Arbitrary, type GeneratorValue, array, boolean, integer } from "fast-check";
 
 /** How far a smooth point may be moved without meeting a kink or the edge of the domain. */
 export const defaultMargin = 0.1;
@@ -22,6 +22,12 @@ const grid = 2 ** 20;
 /** One in four has digits beyond those of float32, by less than the grid. */
 const tail = 2 ** -20;
 const gridPoint = integer({ min: -grid / 2, max: grid / 2 });
+
+/** Whichever copy of fast-check it is of. */
+export const isArbitrary = (value: unknown): value is Arbitrary<unknown> =>
+  typeof value === "object" && value !== null && "generate" in value && "shrink" in value;
+
+const itself = (arbitrary: Arbitrary<unknown>): Arbitrary<unknown> => arbitrary;
 
 /** A source of choices that fast-check records. */
 export class RecordedDraw implements Draw {
@@ -39,6 +45,11 @@ export class RecordedDraw implements Draw {
 
   bool(): boolean {
     return this.#generate(boolean);
+  }
+
+  /** What an arbitrary gives. */
+  from<T>(arbitrary: Arbitrary<T>): T {
+    return this.#generate(itself, arbitrary) as T;
   }
 
   choose<T>(options: readonly T[]): T {
@@ -155,7 +166,12 @@ export function showTensor({ shape, dtype, data }: HostInput, floats = false): s
 }
 
 /** The call as TypeScript that a person can paste. */
-export function showCall({ primitive, params, dtype, inputs }: Call): string {
+export function showCall({
+  primitive,
+  params,
+  dtype,
+  inputs,
+}: Pick<Call, "primitive" | "params" | "dtype" | "inputs">): string {
   const list = inputs.map((input) => `  ${showTensor(input, true)}`).join(",\n");
   const bind = primitive.rules.form === "multiple" ? "bindMultiple" : "bind";
   return `${bind}(primitives().get("${primitive.name}")!, [\n${list},\n], ${JSON.stringify(paramsOf({ params }, dtype))})`;

@@ -1,6 +1,7 @@
 export {
   type CheckOptions,
   type Failure,
+  type FailureInput,
   type Report,
   checkKinks,
   checkLaw,

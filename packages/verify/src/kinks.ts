@@ -1,32 +1,58 @@
 /** The documented derivatives at the points where there is no unique one. */
-import { type Primitive, type Value, bind, fromHost, hostArray, noParams, scalarAval } from "@cotangent/core";
+import {
+  type Primitive,
+  type Value,
+  bind,
+  fromHost,
+  hostArray,
+  noParams,
+  profile,
+  scalarAval,
+} from "@cotangent/core";
 import { jvp } from "@cotangent/forward-mode";
 import { grad } from "@cotangent/reverse-mode";
+import { showCall } from "./draw.ts";
 import { roundoff } from "./numbers.ts";
+import type { Finding } from "./outcome.ts";
+import { roundingsPerEvaluation } from "./rounding.ts";
 import type { Setting } from "./subject.ts";
 
-/** What is wrong at the kinks of a primitive, or undefined. */
-export function kinkFailure(primitive: Primitive, { backend, dtype }: Setting): string | undefined {
-  const problems: string[] = [];
+/** What is wrong at the kinks of a primitive: all of it in words, the first of it in numbers. */
+export function kinkFailure(primitive: Primitive, { backend, dtype }: Setting): Finding | undefined {
+  const problems: Finding[] = [];
   for (const { at, partials, because } of primitive.kinks) {
     const inputs = at.map((x): Value => fromHost(hostArray(dtype, 1).fill(x), scalarAval(dtype), backend));
     const f = (...xs: Value[]): Value => bind(primitive, xs, noParams);
     partials.forEach((expected, i) => {
       const tangents = inputs.map((input, j) => (j === i ? input.onesLike() : null));
-      const found = {
-        JVP: jvp(f, inputs, tangents)[1].item(),
-        VJP: grad(f, { argnums: i })(...inputs).item(),
+      const ways = {
+        JVP: () => jvp(f, inputs, tangents)[1].item(),
+        VJP: () => grad(f, { argnums: i })(...inputs).item(),
       };
-      for (const [mode, value] of Object.entries(found)) {
-        const tolerance = 8 * roundoff[dtype] * Math.abs(expected);
+      for (const [mode, derive] of Object.entries(ways)) {
+        const { result: found, evaluations } = profile(derive);
+        const tolerance = roundoff[dtype] * roundingsPerEvaluation * evaluations * Math.abs(expected);
+        const error = Math.abs(found - expected);
         // Nothing but itself is near an infinity.
-        const isNear = Number.isFinite(expected) && Math.abs(value - expected) <= tolerance;
-        if (Object.is(value, expected) || isNear) continue;
-        problems.push(
-          `${primitive.name} at (${at.join(", ")}), ${primitive.args[i]}: the ${mode} gives ${value}, documented is ${expected} (${because})`,
-        );
+        const isNear = Number.isFinite(expected) && error <= tolerance;
+        if (Object.is(found, expected) || isNear) continue;
+        problems.push({
+          message:
+            `${primitive.name} at (${at.join(", ")}), ${primitive.args[i]}: the ${mode} gives ${found}, documented is ` +
+            `${expected} (${because})`,
+          counterexample: showCall({
+            primitive,
+            params: noParams,
+            dtype,
+            inputs: at.map((x) => ({ shape: [], dtype, data: Float64Array.of(x) })),
+          }),
+          found: [found],
+          expected: [expected],
+          ...(Number.isFinite(error) && { error, tolerance }),
+        });
       }
     });
   }
-  return problems.length === 0 ? undefined : problems.join("\n");
+  if (problems.length === 0) return undefined;
+  return { ...problems[0], message: problems.map(({ message }) => message).join("\n") };
 }

@@ -193,7 +193,13 @@ export const linearity: Law = {
       }
       const combined = ([jv, jw]: number[][]): number[] => jv.map((x, i) => a * x + b * jw[i]);
       const [jv, jw, both, zero] = found.map(numbersOf);
-      if (largest(zero) !== 0) return fails(`the ${name} of zero is not zero\n${showNumbers("found", zero)}`);
+      if (largest(zero) !== 0)
+        return fails(`the ${name} of zero is not zero\n${showNumbers("found", zero)}`, {
+          found: zero,
+          expected: zero.map(() => 0),
+          error: largest(zero),
+          tolerance: 0,
+        });
       const expected = combined([jv, jw]);
       const error = distance(both, expected);
       const outcome = weigh(
@@ -343,7 +349,8 @@ export const sameAsReference: Law = {
         const say = (tolerance: number): string =>
           `${name} is off by ${error}, more than ${tolerance}\n${showNumbers("found", x)}\n${showNumbers("reference", y)}`;
         if (!value.aval.floating || subject.exact === true) {
-          if (error !== 0) return fails(say(0), { found: Array.from(x), expected: Array.from(y), error });
+          if (error !== 0)
+            return fails(say(0), { found: Array.from(x), expected: Array.from(y), error, tolerance: 0 });
           continue;
         }
         const outcome = weigh(
@@ -416,6 +423,7 @@ export const memory: Law = {
     if (after.buffers === before.buffers && after.bytes === before.bytes) return holds;
     return fails(
       `${before.buffers} buffers and ${before.bytes} bytes before, ${after.buffers} and ${after.bytes} after`,
+      { found: [after.buffers, after.bytes], expected: [before.buffers, before.bytes] },
     );
   },
 };

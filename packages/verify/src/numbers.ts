@@ -54,7 +54,10 @@ export interface Estimate {
  *
  * C. J. F. Ridders, Accurate computation of F'(x) and F'(x)F''(x), Advances in Engineering Software 4 (1982).
  *
- * @param f defined and smooth on [-room, room].
+ * Next to a kink central differences agree with each other on the mean of two slopes. Of a smooth f the bend, f(h) - 2 f(0) + f(-h)
+ * over h, shrinks as h does; while it does not, h is no step yet, and where it never does, the error is said to be as large.
+ *
+ * @param f defined on [-room, room].
  * @param magnitude the size of the terms that f sums, for its rounding error.
  */
 export function derivativeByDifferences(
@@ -62,22 +65,34 @@ export function derivativeByDifferences(
   room: number,
   magnitude: (f: number) => number,
 ): Estimate {
-  const [mostSteps, shrink, highest] = [16, 1.6, 7];
+  const [fewest, mostSteps, shrink, highest, slack] = [3, 16, 1.6, 7, 1.2];
+  const middle = f(0);
   let best: Estimate = { value: NaN, error: Infinity };
   let previous: number[] = [];
-  let sinceBest = 0;
+  let [previousBend, firstBend] = [Infinity, 0];
+  let [rows, sinceBest] = [0, 0];
   for (let i = 0, h = room; i < mostSteps && sinceBest < 3; i++, sinceBest++, h /= shrink) {
     const [above, below] = [f(h), f(-h)];
     const row = [(above - below) / (2 * h)];
     const rounding = (32 * roundoff.float64 * Math.max(magnitude(above), magnitude(below))) / h;
+    const bend = Math.abs(above - 2 * middle + below) / h;
+    // In proportion to h; or to h³, where there is no second derivative.
+    const [least, most] = [previousBend / (slack * shrink ** 3), (slack * previousBend) / shrink];
+    if (i > 0 && !(bend >= least - 2 * rounding && bend <= most + 2 * rounding)) {
+      [rows, sinceBest, firstBend] = [0, 0, Math.max(bend, previousBend)];
+      best = { value: row[0], error: firstBend + rounding };
+    }
+    previousBend = bend;
     // No smaller step can do better than its rounding.
-    if (rounding >= best.error) break;
-    for (let j = 1, factor = shrink ** 2; j <= Math.min(i, highest); j++, factor *= shrink ** 2) {
+    if (rows >= fewest && rounding >= best.error) break;
+    for (let j = 1, factor = shrink ** 2; j <= Math.min(rows, highest); j++, factor *= shrink ** 2) {
       row[j] = row[j - 1] + (row[j - 1] - previous[j - 1]) / (factor - 1);
       const error = Math.max(Math.abs(row[j] - row[j - 1]), Math.abs(row[j] - previous[j - 1])) + rounding;
       if (error < best.error) [best, sinceBest] = [{ value: row[j], error }, -1];
     }
     previous = row;
+    rows++;
   }
-  return best;
+  // Too few steps after the last one that was none.
+  return rows >= fewest ? best : { value: best.value, error: best.error + firstBend };
 }

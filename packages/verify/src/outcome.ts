@@ -15,8 +15,9 @@ export interface Finding {
   /** By how much they differ, and what was allowed. */
   readonly error?: number;
   readonly tolerance?: number;
-  /** The error in units in the last place, of numbers of the size of what was compared. */
+  /** The error in units in the last place, of numbers of the size of what was compared; and in units of the tolerance. */
   readonly ulps?: number;
+  readonly tolerances?: number;
 }
 
 /**
@@ -38,6 +39,14 @@ export const inapplicable = (reason: string): Outcome => ({
   class: reason,
   inapplicable: true,
 });
+
+/** The size of an error, where it is known. */
+export function showError({ error, tolerance, ulps, tolerances }: Finding): string {
+  if (error === undefined || tolerance === undefined) return "";
+  const short = (x: number | undefined): string => (x === undefined ? "?" : x.toPrecision(3));
+  if (ulps === undefined) return `the error is ${short(error)}, the tolerance ${short(tolerance)}`;
+  return `the error is ${short(error)}: ${short(ulps)} ulp, ${short(tolerances)} times the tolerance of ${short(tolerance)}`;
+}
 
 export const showNumbers = (label: string, numbers: ArrayLike<number>): string =>
   `${label} = [${Array.from(numbers).join(", ")}]`;
@@ -80,6 +89,7 @@ export function weigh(discrepancy: Discrepancy, { dtype, reference }: Setting): 
       error,
       tolerance,
       ulps: error / (2 * roundoff[dtype] * scale),
+      tolerances: error / tolerance,
     });
   const relative = roundoff[dtype] * (roundingsPerEvaluation * Math.max(1, evaluations) + terms);
   const bound = uncertainty + relative * scale;

@@ -114,7 +114,11 @@ export function drawProgram(
       counter: null,
     };
     const drawn = drawSteps(draw, scope, steps);
-    return programOf({ point, steps: drawn.steps }, drawn.nodes.map(({ value }) => value), reference);
+    return programOf(
+      { point, steps: drawn.steps },
+      drawn.nodes.map(({ value }) => value),
+      reference,
+    );
   });
 }
 

@@ -4,7 +4,15 @@
  */
 import { type Backend, type Value, tidy } from "@cotangent/core";
 import type { HostInput } from "./draw.ts";
-import { type Body, type Condition, type Source, type Step, runStep, valueOf, variablesOf } from "./program.ts";
+import {
+  type Body,
+  type Condition,
+  type Source,
+  type Step,
+  runStep,
+  valueOf,
+  variablesOf,
+} from "./program.ts";
 import { upload } from "./subject.ts";
 
 export interface ProgramSteps {
@@ -56,12 +64,10 @@ function edited(
 ): ProgramSteps {
   return tidy(() => {
     let next = 0;
-    const known = point.map(
-      (input, i): Known => ({
-        value: upload(input, reference, "float64"),
-        to: i === withoutInput ? null : next++,
-      }),
-    );
+    const known = point.map((input, i): Known => ({
+      value: upload(input, reference, "float64"),
+      to: i === withoutInput ? null : next++,
+    }));
     return {
       point: point.filter((_, i) => i !== withoutInput),
       steps: new Editor(edit).steps(steps, known, next).steps,
@@ -121,11 +127,19 @@ class Editor {
           ...step,
           condition,
           operand: at(step.operand),
-          branches: [this.#body(onTrue, known, parameters, next), this.#body(onFalse, known, parameters, next)],
+          branches: [
+            this.#body(onTrue, known, parameters, next),
+            this.#body(onFalse, known, parameters, next),
+          ],
         };
       }
       case "scan":
-        return { ...step, init: at(step.init), xs: at(step.xs), body: this.#own(step, step.body, known, next) };
+        return {
+          ...step,
+          init: at(step.init),
+          xs: at(step.xs),
+          body: this.#own(step, step.body, known, next),
+        };
       case "whileLoop":
         return {
           ...step,
@@ -163,7 +177,16 @@ class Editor {
         // All of it at once, where nothing is left.
         return kept.length > 0
           ? kept.map((source) => mapped(source, inside.known))
-          : [constantOf(sum.map((source) => valueOf(source, inside.known.map(({ value }) => value))))];
+          : [
+              constantOf(
+                sum.map((source) =>
+                  valueOf(
+                    source,
+                    inside.known.map(({ value }) => value),
+                  ),
+                ),
+              ),
+            ];
       }),
     };
   }
@@ -275,4 +298,3 @@ function isTrue(condition: Condition, values: readonly Value[]): boolean {
     ? value.sum().item() > condition.threshold
     : value.item() < condition.step;
 }
-

@@ -158,12 +158,14 @@ export const staged: Law = {
         const message = `${what}, ${name}, is not what it is eager:\n${wrong}`;
         // Compiled code has its own way of computing each primitive.
         const mayDiffer = mayRegroup || setting.backend.compile !== undefined;
+        const facts = { found: numbersOf(found), expected: numbersOf(wanted) };
         if (!mayDiffer || found.some(({ aval }, i) => aval.toString() !== wanted[i].aval.toString()))
-          return fails(message);
+          return fails(message, { ...facts, error: distance(facts.found, facts.expected), tolerance: 0 });
         const outcome = weigh(
           {
-            error: distance(numbersOf(found), numbersOf(wanted)),
-            scale: scale + norm(numbersOf(found)) + norm(numbersOf(wanted)),
+            error: distance(facts.found, facts.expected),
+            ...facts,
+            scale: scale + norm(facts.found) + norm(facts.expected),
             evaluations: instance.evaluations,
             terms: total,
             again: (backend) => {
@@ -266,6 +268,8 @@ export const transposed: Law = {
     return weigh(
       {
         error: distance(derived, written),
+        found: derived,
+        expected: written,
         scale: norm(derived) + norm(written),
         evaluations: instance.evaluations,
         terms: ybar.length,

@@ -12,6 +12,7 @@ import {
   leaves,
   sizeOf,
 } from "@cotangent/core";
+import type { Arbitrary } from "fast-check";
 import {
   type CheckOptions,
   type Report,
@@ -21,7 +22,8 @@ import {
   checkPrograms,
   everyPrimitive,
 } from "./check.ts";
-import { type HostInput, type RecordedDraw, roomOf, showTensor } from "./draw.ts";
+import { shapeClassesOf } from "./coverage.ts";
+import { type HostInput, type RecordedDraw, isArbitrary, roomOf, showTensor } from "./draw.ts";
 import { laws } from "./every-law.ts";
 import type { Law } from "./laws.ts";
 import { ruleLaws } from "./rule-laws.ts";
@@ -61,8 +63,43 @@ export function checkPrimitive(primitive: Primitive, options: SuiteOptions = {})
   return options.laws === undefined ? [...found, checkKinks(primitive, setting)] : found;
 }
 
-/** The inputs of a function: where it is smooth, one sample per argument, or drawn anew each time. */
-export type Inputs = readonly ArgumentSample[] | ((draw: Draw) => readonly ArgumentSample[]);
+/**
+ * The inputs of a function: where it is smooth, one sample per argument, or drawn anew each time; or an arbitrary of
+ * fast-check that gives them, as `tuple(tensors(), tensors())` does.
+ */
+export type Inputs =
+  | readonly ArgumentSample[]
+  | ((draw: Draw) => readonly ArgumentSample[])
+  | Arbitrary<readonly Value[]>;
+
+/** How far a point may be moved of which nothing more is known. */
+const usualRoom = 0.025;
+
+function drawInputs(
+  inputs: Inputs,
+  draw: RecordedDraw,
+  float: FloatDType,
+): { readonly inputs: readonly HostInput[]; readonly room: number } {
+  if (isArbitrary(inputs)) {
+    return {
+      inputs: draw.from(inputs).map((value) => ({
+        shape: value.shape,
+        dtype: value.aval.floating ? float : value.dtype,
+        data: Float64Array.from(value.dataSync()),
+      })),
+      room: usualRoom,
+    };
+  }
+  const samples = typeof inputs === "function" ? inputs(draw) : inputs;
+  return {
+    inputs: samples.map(({ shape, dtype, domain }) => ({
+      shape,
+      dtype: dtype === "float" ? float : dtype,
+      data: draw.elements(domain, sizeOf(shape)),
+    })),
+    room: Math.min(usualRoom, ...samples.map(roomOf)),
+  };
+}
 
 export interface FunctionOptions extends SuiteOptions {
   /** How messages call it; by default its own name. */
@@ -92,18 +129,16 @@ export function checkFunction(
   const setting = settingOf(options);
   const { name = f.name === "" ? "f" : f.name, modes } = options;
   const subject = (draw: RecordedDraw): Subject => {
-    const samples = typeof inputs === "function" ? inputs(draw) : inputs;
-    const drawn = samples.map(({ shape, dtype, domain }): HostInput => ({
-      shape,
-      dtype: dtype === "float" ? setting.dtype : dtype,
-      data: draw.elements(domain, sizeOf(shape)),
-    }));
+    const { inputs: drawn, room } = drawInputs(inputs, draw, setting.dtype);
     const isInput = drawn.map(({ dtype }) => isFloating(dtype));
     return {
       text: `${name}(${drawn.map((input) => showTensor(input, true)).join(", ")})`,
-      room: Math.min(0.025, ...samples.map(roomOf)),
+      room,
       point: drawn.filter((_, i) => isInput[i]),
       constants: drawn.filter((_, i) => !isInput[i]),
+      features: drawn.flatMap(({ shape }, i) =>
+        shapeClassesOf(shape).map((shapeClass) => `argument ${i}: ${shapeClass}`),
+      ),
       apply: (values, constants) => {
         let [nextInput, nextConstant] = [0, 0];
         const all = isInput.map((input) => (input ? values[nextInput++] : constants[nextConstant++]));

@@ -58,6 +58,8 @@ export const taylor: Law = {
       const outcome = weigh(
         {
           error: distance(jets, reference),
+          found: jets,
+          expected: reference,
           scale: norm(jets) + norm(reference),
           evaluations: instance.evaluations,
           terms: sizeOfAll(outputs),

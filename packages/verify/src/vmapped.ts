@@ -207,13 +207,16 @@ function compared(
       ].join("\n");
     const error = distance(x, y);
     if (!value.aval.floating) {
-      if (error !== 0) return fails(say(0));
+      if (error !== 0)
+        return fails(say(0), { found: Array.from(x), expected: Array.from(y), error, tolerance: 0 });
       continue;
     }
     if (Array.from(x).every((number, k) => number === y[k] || (number !== number && y[k] !== y[k]))) continue;
     const outcome = weigh(
       {
         error,
+        found: x,
+        expected: y,
         scale:
           scale + norm(Array.from(y)) + largest(numbersOf(wanted.filter((other) => other.aval.floating))),
         evaluations: instance.evaluations,
