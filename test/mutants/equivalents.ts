@@ -147,3 +147,34 @@ export function reasonFor(mutant: {
   );
   return found && { as: found.as, because: found.because };
 }
+
+/** Mutants of rules of simplification that make another graph, of the same values. */
+const otherGraphs: readonly {
+  readonly rules: readonly string[];
+  readonly fault: string;
+  readonly because: string;
+}[] = [
+  {
+    rules: ["x / 2ⁿ", "x - -y", "constants of sums and products together", "sum of a broadcast number"],
+    fault: "operands exchanged",
+    because: "what it makes is a sum or a product, whose operands commute",
+  },
+  {
+    rules: ["x - x", "x * 0", "0 / x"],
+    fault: "the result negated",
+    because: "what it makes is zero, of which rules that may be fast do not promise the sign",
+  },
+  {
+    rules: ["0 / x"],
+    fault: "the first operand in place of the result",
+    because: "the first operand is the zero that it makes",
+  },
+];
+
+/** What excuses a mutant of a rule of simplification, if anything does. */
+export function rewriteReason(rule: string, fault: string, isTheSame: boolean): Verdict["excused"] {
+  const because = isTheSame
+    ? "the rule does not look at, or make, what the fault is in: it makes the same graph of all near misses"
+    : otherGraphs.find((other) => other.rules.includes(rule) && other.fault === fault)?.because;
+  return because === undefined ? undefined : { as: "equivalent", because };
+}

@@ -71,7 +71,7 @@ const binaries = names.split(" ").map(
       bind(primitives().get(name)!, [x, y], {}),
 );
 
-function* functions(): Generator<(x: Value, y: Value) => Value> {
+function* functions(): Generator<(x: Value, y: Value) => Value | Value[]> {
   for (const f of steps) for (const g of steps) yield (x) => f(g(x));
   for (const f of binaries) {
     for (const n of numbers) {
@@ -99,6 +99,16 @@ function* functions(): Generator<(x: Value, y: Value) => Value> {
     yield (x, y) => where(x.gt(0), x, g(y)).neg();
     yield (x) => g(x).matmul(g(x).transpose());
     yield (x, y) => x.matmul(y.transpose()).add(g(x).sum());
+  }
+  // Reductions of several elements whose results have axes of size 1, and of one.
+  for (const [end, axis] of [
+    [[2, 1], 0],
+    [[1, 3], 1],
+    [[1, 3], 0],
+    [[1, 1], 0],
+  ] as const) {
+    const part = (x: Value): Value => x.slice([0, 0], end);
+    yield (x) => [part(x).sum({ axis }), part(x).prod({ axis }), part(x).max({ axis }), part(x).min({ axis })];
   }
   yield (x, y) => where(x.gt(0), x, y);
   yield (x, y) => where(x.gt(y), x, x.neg());
@@ -151,6 +161,13 @@ export function nearMisses(dtype: "float64" | "float32"): Graph[] {
   for (const f of functions()) add(f);
   for (const { example } of simplificationRules) add(example);
   return graphs;
+}
+
+/** Where a rule says that it matches, as graphs: one for each pattern. */
+export function examplesOf({ example }: Rule, dtype: "float64" | "float32"): Graph[] {
+  const avals = [avalOf(shape, dtype), avalOf(shape, dtype)];
+  const all = graphOf("example", (x, y) => example(x, y), avals, backend);
+  return all.outputs.map((_, i) => graphOf("example", (x, y) => [example(x, y)].flat()[i], avals, backend));
 }
 
 const special = [NaN, Infinity, -Infinity, 0, -0, 1, -1, 0.5, 2, 5e-324, 1e308, -3.7];
