@@ -108,7 +108,12 @@ function* functions(): Generator<(x: Value, y: Value) => Value | Value[]> {
     [[1, 1], 0],
   ] as const) {
     const part = (x: Value): Value => x.slice([0, 0], end);
-    yield (x) => [part(x).sum({ axis }), part(x).prod({ axis }), part(x).max({ axis }), part(x).min({ axis })];
+    yield (x) => [
+      part(x).sum({ axis }),
+      part(x).prod({ axis }),
+      part(x).max({ axis }),
+      part(x).min({ axis }),
+    ];
   }
   yield (x, y) => where(x.gt(0), x, y);
   yield (x, y) => where(x.gt(y), x, x.neg());
