@@ -7,12 +7,13 @@ import { listOf, wholeNumber } from "@cotangent/verify/command";
 import Table from "cli-table3";
 import { Command } from "commander";
 import { type Verdict, judge } from "./judge.ts";
+import { judgeRewrites } from "./rewrites.ts";
 import { judgeSource } from "./run.ts";
 import { type SourceFault, knownBugs, sourceFaults } from "./sources.ts";
 
 const subjects = everyPrimitive();
 const names = subjects.map(({ name }) => name);
-const kinds = ["records", "sources", "known bugs"] as const;
+const kinds = ["records", "rewrites", "sources", "known bugs"] as const;
 const options = new Command("mutants")
   .description("Plants faults everywhere, and says which laws catch them.")
   .option("--kind <kinds>", `only these of ${kinds.join(", ")}`, listOf(kinds), [...kinds])
@@ -53,6 +54,7 @@ async function judgeAll(faults: readonly SourceFault[]): Promise<void> {
   };
   await Promise.all([work(), work()]);
 }
+if (options.kind.includes("rewrites")) verdicts.push(...judgeRewrites());
 if (options.kind.includes("sources")) await judgeAll(sourceFaults);
 if (options.kind.includes("known bugs")) await judgeAll(knownBugs);
 

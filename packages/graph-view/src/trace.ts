@@ -1,5 +1,6 @@
 /** Both sweeps over a graph at given inputs, step by step, into nested graphs as well. */
 import {
+  type LoopParams,
   type Aval,
   CotangentError,
   type Graph,
@@ -195,7 +196,7 @@ class Recording {
     path: Path,
   ): Inside | undefined {
     if (primitive.name !== "scan" && primitive.name !== "whileLoop") return undefined;
-    const { body, condition, constants, carries, length, reverse } = params as LoopLike;
+    const { body, condition, constants, carries, length, reverse } = params as LoopParams;
     const fixed = inputs.slice(0, constants);
     const arrays = inputs.slice(constants + carries);
     const each = 2 * (body.nodes.length + 2) + (condition === null ? 0 : condition.nodes.length + 1);
@@ -242,15 +243,6 @@ class Recording {
       },
     };
   }
-}
-
-interface LoopLike {
-  readonly body: Graph;
-  readonly condition: Graph | null;
-  readonly constants: number;
-  readonly carries: number;
-  readonly length: number;
-  readonly reverse: boolean;
 }
 
 const floats = (graph: Graph): boolean[] => graph.inputs.map((aval) => aval.floating);

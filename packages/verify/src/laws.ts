@@ -3,11 +3,20 @@
  * gives an outcome; none has tolerances of its own: what may differ follows from the dtype's roundoff, the number of
  * primitives evaluated, the size of the terms and, where these do not explain it, from the measured effect of rounding.
  */
-import { type Backend, type Value, observe, sameShape, tidy } from "@cotangent/core";
+import { type Backend, type Value, sameShape, tidy } from "@cotangent/core";
 import { jvp } from "@cotangent/forward-mode";
 import { grad } from "@cotangent/reverse-mode";
 import type { RecordedDraw } from "./draw.ts";
-import { type Numbers, derivativeByDifferences, distance, dot, largest, norm, numbersOf } from "./numbers.ts";
+import {
+  type Numbers,
+  derivativeByDifferences,
+  distance,
+  dot,
+  largest,
+  norm,
+  numbersOf,
+  onTheWay,
+} from "./numbers.ts";
 import { type Outcome, fails, holds, inapplicable, showNumbers, unjudged, weigh } from "./outcome.ts";
 import {
   Instance,
@@ -109,11 +118,7 @@ function byDifferences(mode: Mode): Law["judge"] {
     const oracle = instance.inFloat64(setting.reference);
     const along = (t: number): number => dot(ybar, numbersOf(oracle.differentiated(...oracle.moved(v, t))));
     // What the oracle sums is as large as the largest value on the way to it.
-    let middle = 0;
-    const at = observe(
-      (_, __, values) => (middle = Math.max(middle, ...values.map((value) => largest(value.dataSync())))),
-      () => oracle.smooth(...oracle.inputs),
-    );
+    const { result: at, middle } = onTheWay(() => oracle.smooth(...oracle.inputs));
     const terms = norm(ybar) * (norm(numbersOf(at)) + middle);
     const expected = derivativeByDifferences(along, subject.room, (f) => Math.abs(f) + terms);
     if (!Number.isFinite(expected.value)) return unjudged("differences not finite");
@@ -328,11 +333,7 @@ export const sameAsReference: Law = {
     const reference = instance.inFloat64(setting.reference);
     const found = instance.counted(() => instance.apply(...instance.inputs));
     // The largest value on the way: where the end of a program cancels, its rounding errors are those of the middle.
-    let middle = 0;
-    const expected = observe(
-      (_, __, outputs) => (middle = Math.max(middle, ...outputs.map((output) => largest(output.dataSync())))),
-      () => reference.apply(...reference.inputs),
-    );
+    const { result: expected, middle } = onTheWay(() => reference.apply(...reference.inputs));
     const terms = sizeOf(instance.inputs) + 1;
     const compared = (
       name: string,

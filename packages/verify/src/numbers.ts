@@ -1,5 +1,5 @@
 /** Arithmetic on the host, in float64, for judging. */
-import type { Value } from "@cotangent/core";
+import { type Value, observe } from "@cotangent/core";
 
 export type Numbers = ArrayLike<number>;
 
@@ -33,6 +33,18 @@ export function largest(a: Numbers): number {
 
 export function numbersOf(values: readonly Value[]): number[] {
   return values.flatMap((value) => Array.from(value.dataSync()));
+}
+
+/** What a run gives, and the largest number that any primitive made on the way to it, of those that count. */
+export function onTheWay<T>(
+  run: () => T,
+  counts: (x: number) => boolean = () => true,
+): { readonly result: T; readonly middle: number } {
+  let middle = 0;
+  const result = observe((_, __, values) => {
+    for (const value of values) middle = Math.max(middle, largest(value.dataSync().filter(counts)));
+  }, run);
+  return { result, middle };
 }
 
 /** The unit roundoff of a dtype. */

@@ -1,9 +1,9 @@
 /** The law that rules are right to be differentiated again, not only consistent. */
-import { type Value, observe } from "@cotangent/core";
+import type { Value } from "@cotangent/core";
 import { jvp } from "@cotangent/forward-mode";
 import { vjp } from "@cotangent/reverse-mode";
 import { type Law, nothingToJudge } from "./laws.ts";
-import { derivativeByDifferences, dot, largest, norm, numbersOf } from "./numbers.ts";
+import { derivativeByDifferences, dot, norm, numbersOf, onTheWay } from "./numbers.ts";
 import { inapplicable, showNumbers, unjudged, weigh } from "./outcome.ts";
 import { Instance, directions, modesOf, sizeOfAll as sizeOf } from "./subject.ts";
 
@@ -46,11 +46,7 @@ export const secondDifferences: Law = {
     const along = (t: number): number =>
       dot(ybar, numbersOf(jvp(oracle.smooth, oracle.moved(v, t), directions(oracle.inputs, w))[1]));
     // Rules may name infinities that they then mask: those are no terms of what the oracle sums.
-    let middle = 0;
-    observe(
-      (_, __, values) => (middle = Math.max(middle, largest(numbersOf(values).filter(Number.isFinite)))),
-      () => along(0),
-    );
+    const { middle } = onTheWay(() => along(0), Number.isFinite);
     const expected = derivativeByDifferences(along, subject.room, (f) => Math.abs(f) + norm(ybar) * middle);
     if (!Number.isFinite(expected.value) || found.some((x) => !Number.isFinite(x)))
       return unjudged("differences not finite");

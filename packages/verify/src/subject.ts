@@ -89,6 +89,14 @@ function isDifferentiated({ primitive: { rules, args, variadic }, inputs }: Call
   return rules.form !== "written" || typeof rules.vjp[name] === "function";
 }
 
+/** Inputs and constants in the order of the arguments, of which some are inputs. */
+export const inOrderOf =
+  (isInput: readonly boolean[]) =>
+  (inputs: readonly Value[], constants: readonly Value[]): Value[] => {
+    let [nextInput, nextConstant] = [0, 0];
+    return isInput.map((input) => (input ? inputs[nextInput++] : constants[nextConstant++]));
+  };
+
 /** A call of a primitive as a function of its float inputs; those without a derivative of their own are constants. */
 export function subjectOf(call: Call): Subject {
   const cut = cutOf(call.primitive);
@@ -97,10 +105,7 @@ export function subjectOf(call: Call): Subject {
   );
   const some = hasDerivative.map((has, i) => has && !call.fixed[i]);
   const isInput = some.includes(true) ? some : hasDerivative;
-  const arranged = (inputs: readonly Value[], constants: readonly Value[]): Value[] => {
-    let [nextInput, nextConstant] = [0, 0];
-    return isInput.map((input) => (input ? inputs[nextInput++] : constants[nextConstant++]));
-  };
+  const arranged = inOrderOf(isInput);
   const paramsFor = (all: readonly Value[]): Params => {
     const float = all.find((value) => value.aval.floating)?.dtype as FloatDType | undefined;
     return paramsOf(call, float ?? call.dtype);

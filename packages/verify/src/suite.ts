@@ -27,7 +27,7 @@ import { type HostInput, type RecordedDraw, isArbitrary, roomOf, showTensor } fr
 import { laws } from "./every-law.ts";
 import type { Law } from "./laws.ts";
 import { ruleLaws } from "./rule-laws.ts";
-import type { Mode, Setting, Subject } from "./subject.ts";
+import { type Mode, type Setting, type Subject, inOrderOf } from "./subject.ts";
 
 /** Where and how something is checked. */
 export interface SuiteOptions extends CheckOptions {
@@ -131,6 +131,7 @@ export function checkFunction(
   const subject = (draw: RecordedDraw): Subject => {
     const { inputs: drawn, room } = drawInputs(inputs, draw, setting.dtype);
     const isInput = drawn.map(({ dtype }) => isFloating(dtype));
+    const arranged = inOrderOf(isInput);
     return {
       text: `${name}(${drawn.map((input) => showTensor(input, true)).join(", ")})`,
       room,
@@ -139,11 +140,7 @@ export function checkFunction(
       features: drawn.flatMap(({ shape }, i) =>
         shapeClassesOf(shape).map((shapeClass) => `argument ${i}: ${shapeClass}`),
       ),
-      apply: (values, constants) => {
-        let [nextInput, nextConstant] = [0, 0];
-        const all = isInput.map((input) => (input ? values[nextInput++] : constants[nextConstant++]));
-        return leaves(f(...all)) as Value[];
-      },
+      apply: (values, constants) => leaves(f(...arranged(values, constants))) as Value[],
       ...(modes !== undefined && { modes }),
     };
   };
