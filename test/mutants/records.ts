@@ -211,6 +211,7 @@ function paramsOfAny({ sample }: Primitive): Params {
     int: (low) => low,
     bool: () => false,
     choose: ([first]) => first,
+    size: (high) => high,
     shape: ({ minRank = 0, minSize = 0 } = {}) =>
       new Array<number>(Math.max(2, minRank)).fill(Math.max(2, minSize)),
     broadcastable: (count) => new Array<number[]>(count).fill([2, 2]),

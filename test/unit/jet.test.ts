@@ -86,6 +86,7 @@ function atRankZero(primitive: Primitive): (...xs: Value[]) => Value {
     bool: () => true,
     choose: (options) => options[0],
     shape: () => [],
+    size: () => 1,
     broadcastable: (count) => Array.from({ length: count }, () => []),
   });
   return (...xs) => bind(primitive, xs, params);

@@ -40,6 +40,8 @@ export interface Draw {
   int(low: number, high: number): number;
   bool(): boolean;
   choose<T>(options: readonly T[]): T;
+  /** The size of an axis up to that, 0 now and then. */
+  size(high: number): number;
   /** A shape whose rank lies in [minRank, maxRank], sizes 0 and 1 among them unless `minSize` forbids. */
   shape(options?: { minRank?: number; maxRank?: number; minSize?: number; maxSize?: number }): number[];
   /** Shapes that broadcast together. */

@@ -118,6 +118,8 @@ export async function runCampaign(
       const report = judge(cell, setting, {
         samples: now,
         mayMiss: true,
+        // Once, when all else is done.
+        cover: now === samples,
         steps,
         seed: seed + round,
         ...(path !== undefined && { path }),
@@ -127,27 +129,4 @@ export async function runCampaign(
     }
     left = unfinished;
   }
-}
-
-/** Two reports of one cell as one; the failure is the first there was, with its seed. */
-export function merged(first: Report, second: Report): Report {
-  const sum = (
-    a: Readonly<Record<string, number>>,
-    b: Readonly<Record<string, number>>,
-  ): Record<string, number> => {
-    const all = { ...a };
-    for (const [key, count] of Object.entries(b)) all[key] = (all[key] ?? 0) + count;
-    return all;
-  };
-  const { seed, failure } = first.failure === undefined ? second : first;
-  return {
-    ...first,
-    judged: first.judged + second.judged,
-    classed: sum(first.classed, second.classed),
-    missed: first.missed + second.missed,
-    exercised: sum(first.exercised, second.exercised),
-    milliseconds: first.milliseconds + second.milliseconds,
-    seed,
-    failure,
-  };
 }

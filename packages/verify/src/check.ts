@@ -1,6 +1,7 @@
 /** Running laws over random samples, and saying what came of it. */
 import { type DType, type Primitive, type Shape, primitives, tidy } from "@cotangent/core";
 import { check as checkProperty, gen, property, sample } from "fast-check";
+import { coverSeed, pathsTo } from "./coverage.ts";
 import { RecordedDraw, drawCall } from "./draw.ts";
 import { kinkFailure } from "./kinks.ts";
 import type { Law } from "./laws.ts";
@@ -21,6 +22,11 @@ export interface CheckOptions {
   readonly mayMiss?: boolean;
   /** Whether a failing sample is made as simple as can be; by default it is. Where only failing counts, it need not. */
   readonly shrink?: boolean;
+  /**
+   * Whether a primitive's law goes on, after its samples, to one of each class of shape that none of them had and the record
+   * draws; by default it does.
+   */
+  readonly cover?: boolean;
 }
 
 export interface Report {
@@ -36,6 +42,8 @@ export interface Report {
   readonly missed: number;
   /** What the subject had that its law judged, and how often: shapes of its arguments, kinds of a program's steps. */
   readonly exercised: Readonly<Record<string, number>>;
+  /** What else subjects had, of which none was judged, and why. */
+  readonly unexercised: Readonly<Record<string, string>>;
   readonly seed: number;
   /** How long it took. */
   readonly milliseconds: number;
@@ -102,6 +110,7 @@ interface Tally {
   /** Samples that the law speaks of, but could not judge. */
   missed: number;
   readonly exercised: Record<string, number>;
+  readonly unexercised: Record<string, string>;
   readonly started: number;
 }
 
@@ -110,6 +119,7 @@ const newTally = (): Tally => ({
   classed: {},
   missed: 0,
   exercised: {},
+  unexercised: {},
   started: performance.now(),
 });
 
@@ -117,11 +127,18 @@ const countIn = (counts: Record<string, number>, key: string): void => {
   counts[key] = (counts[key] ?? 0) + 1;
 };
 
+/** What of some reasons still stands where all this was judged. */
+const without = (
+  reasons: Readonly<Record<string, string>>,
+  exercised: Readonly<Record<string, number>>,
+): Record<string, string> =>
+  Object.fromEntries(Object.entries(reasons).filter(([feature]) => exercised[feature] === undefined));
+
 function reportOf(
   subject: string,
   law: string,
   { backend, dtype }: Setting,
-  { judged, classed, missed, exercised, started }: Tally,
+  { judged, classed, missed, exercised, unexercised, started }: Tally,
   seed: number,
   failure: Failure | undefined,
 ): Report {
@@ -134,6 +151,7 @@ function reportOf(
     classed,
     missed,
     exercised,
+    unexercised: without(unexercised, exercised),
     seed,
     milliseconds: performance.now() - started,
     failure,
@@ -158,6 +176,7 @@ export function check(
     if (!outcome.judged) {
       countIn(tally.classed, outcome.class);
       if (!outcome.inapplicable) tally.missed++;
+      for (const feature of drawn.features ?? []) tally.unexercised[feature] ??= outcome.class;
     } else if (outcome.failure === undefined) {
       tally.judged++;
       for (const feature of drawn.features ?? []) countIn(tally.exercised, feature);
@@ -239,19 +258,54 @@ export function checkLaw(
   setting: Setting,
   options: CheckOptions = {},
 ): Report {
-  const report = check(
-    primitive.name,
-    law,
-    setting,
-    (draw) => subjectOf(drawCall(draw, primitive, setting.dtype)),
-    options,
-  );
+  const judge = (own: CheckOptions): Report =>
+    check(
+      primitive.name,
+      law,
+      setting,
+      (draw) => subjectOf(drawCall(draw, primitive, setting.dtype)),
+      own,
+    );
+  const { cover = true, path } = options;
+  let report = judge(options);
+  // Where a law speaks of no sample, more of them say nothing.
+  if (cover && path === undefined && report.judged + report.missed > 0)
+    for (const [feature, paths] of pathsTo(primitive))
+      for (const one of paths) {
+        if (report.failure !== undefined || report.exercised[feature] !== undefined) break;
+        report = merged(report, judge({ ...options, seed: coverSeed, path: one, samples: 1, mayMiss: true }));
+      }
   // What has derivatives must have had something to differentiate.
   const { "no float input": noInput = 0, "no float output": noOutput = 0, ...others } = report.classed;
   const isIdle = noInput + noOutput > 0 && Object.keys(others).length === 0;
   if (report.judged > 0 || !isIdle || !isDifferentiable(primitive)) return report;
   const idleText = `${primitive.name}: the law "${law.name}" found nothing to differentiate: ${JSON.stringify(report.classed)}`;
   return { ...report, failure: general(idleText) };
+}
+
+/** Two reports of one law and subject as one; the failure is the first there was, with its seed. */
+export function merged(first: Report, second: Report): Report {
+  const sum = (
+    a: Readonly<Record<string, number>>,
+    b: Readonly<Record<string, number>>,
+  ): Record<string, number> => {
+    const all = { ...a };
+    for (const [key, count] of Object.entries(b)) all[key] = (all[key] ?? 0) + count;
+    return all;
+  };
+  const { seed, failure } = first.failure === undefined && second.failure !== undefined ? second : first;
+  const exercised = sum(first.exercised, second.exercised);
+  return {
+    ...first,
+    judged: first.judged + second.judged,
+    classed: sum(first.classed, second.classed),
+    missed: first.missed + second.missed,
+    exercised,
+    unexercised: without({ ...second.unexercised, ...first.unexercised }, exercised),
+    milliseconds: first.milliseconds + second.milliseconds,
+    seed,
+    failure,
+  };
 }
 
 /** Judges one law for random programs of registered primitives. */

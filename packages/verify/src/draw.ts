@@ -57,16 +57,18 @@ export class RecordedDraw implements Draw {
   }
 
   shape({ minRank = 0, maxRank = 3, minSize = 0, maxSize = this.#maxSize } = {}): number[] {
-    // Size 0 is worth trying, but not in every second shape.
-    const size = (): number =>
-      Math.max(minSize, this.int(0, 9) === 0 ? 0 : this.int(Math.max(minSize, 1), maxSize));
-    return Array.from({ length: this.int(minRank, maxRank) }, size);
+    return Array.from({ length: this.int(minRank, maxRank) }, () => this.size(maxSize, minSize));
+  }
+
+  // Size 0 is worth trying, but not in every second shape.
+  size(high: number, low = 0): number {
+    return Math.max(low, this.int(0, 9) === 0 ? 0 : this.int(Math.max(low, 1), high));
   }
 
   broadcastable(count: number): number[][] {
     const whole = this.shape();
-    return Array.from({ length: count }, (_, i) => {
-      if (i === 0 || this.bool()) return whole;
+    return Array.from({ length: count }, () => {
+      if (this.bool()) return whole;
       return whole.slice(this.int(0, whole.length)).map((n) => (this.bool() ? n : 1));
     });
   }

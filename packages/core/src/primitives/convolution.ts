@@ -90,8 +90,8 @@ function sampleCall(draw: Draw): {
     ],
     dilation: [draw.int(1, 2), draw.int(1, 2)],
   };
-  const image = [draw.int(1, 2), draw.int(5, 6), draw.int(3, 4), draw.int(1, 2)];
-  const filter = [kh, kw, image[3], draw.int(1, 2)];
+  const image = [draw.size(2), draw.int(5, 6), draw.int(3, 4), draw.size(2)];
+  const filter = [kh, kw, image[3], draw.size(2)];
   const output = convShape(avalOf(image, "float64"), avalOf(filter, "float64"), params);
   return { image, filter, output, params };
 }

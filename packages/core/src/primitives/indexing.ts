@@ -27,9 +27,11 @@ function gathered(who: string, x: Aval, indices: Aval, axis: number): number[] {
 }
 
 function sampleCall(draw: Draw): { shape: number[]; axis: number; index: ReturnType<typeof indexArgument> } {
-  const shape = draw.shape({ minRank: 1, minSize: 1 });
+  const shape = draw.shape({ minRank: 1 });
   const axis = draw.int(0, shape.length - 1);
-  return { shape, axis, index: indexArgument(draw.shape({ maxRank: 2 }), shape[axis]) };
+  // There is no index into nothing.
+  const index = shape[axis] === 0 ? [0] : draw.shape();
+  return { shape, axis, index: indexArgument(index, shape[axis]) };
 }
 
 /** A batch of values as the rows of all of them along that axis, one after the other. */

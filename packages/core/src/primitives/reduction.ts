@@ -34,12 +34,25 @@ const shifted = (axes: readonly number[]): number[] => axes.map((axis) => axis +
 
 const perElement = (inputs: readonly Aval[]): number => inputs[0].size;
 
-function reduction(draw: Draw, domain: Domain = real(), minSize = 0): Sample {
-  const shape = draw.shape({ minSize });
-  return {
-    inputs: [argument(shape, domain)],
-    params: { axes: shape.map((_, i) => i).filter(() => draw.bool()) },
-  };
+/** A shape and axes of it. */
+function shapeAndAxes(draw: Draw): { shape: number[] } & Axes {
+  const shape = draw.shape();
+  return { shape, axes: shape.map((_, i) => i).filter(() => draw.bool()) };
+}
+
+function reduction(draw: Draw, domain: Domain = real()): Sample {
+  const { shape, axes } = shapeAndAxes(draw);
+  return { inputs: [argument(shape, domain)], params: { axes } };
+}
+
+/** The shape without size 0 along these axes, of which there would be no largest element. */
+const filledAlong = (shape: readonly number[], axes: readonly number[]): number[] =>
+  shape.map((size, i) => (axes.includes(i) ? Math.max(1, size) : size));
+
+/** Of nothing there is no reduction. */
+function reductionOfSome(draw: Draw, domain: Domain): Sample {
+  const { shape, axes } = shapeAndAxes(draw);
+  return { inputs: [argument(filledAlong(shape, axes), domain)], params: { axes } };
 }
 
 /** A reduced value, its reduced axes put back with size 1 and broadcast to the shape before the reduction. */
@@ -149,7 +162,7 @@ const extremum = (name: "reduceMax" | "reduceMin"): Op<readonly ["x"], Axes> => 
     },
     batch: ([x], _, { axes }) => reduce(x, { axes: shifted(axes) }),
     cost: perElement,
-    sample: (draw) => reduction(draw, real({ distinct: true }), 1),
+    sample: (draw) => reductionOfSome(draw, real({ distinct: true })),
   });
   return reduce;
 };
@@ -178,7 +191,7 @@ export const reduceLogSumExp: Op<readonly ["x"], Axes> = primitive("logSumExp", 
   },
   batch: ([x], _, { axes }) => reduceLogSumExp(x, { axes: shifted(axes) }),
   cost: ([x]) => 12 * x.size,
-  sample: (draw) => reduction(draw, real(), 1),
+  sample: (draw) => reductionOfSome(draw, real()),
 });
 
 export interface Axis {
@@ -198,12 +211,11 @@ const argExtremum = (name: "argmax" | "argmin"): Op<readonly ["x"], Axis> => {
     batch: ([x], _, { axis }) => choose(x, { axis: axis + 1 }),
     cost: perElement,
     sample: (draw) => {
-      const shape = draw.shape({ minRank: 1, minSize: 1 });
-      return {
-        // Few numbers, so that there are ties, and one that wins over all.
-        inputs: [argument(shape, interval(-2, 2, { integer: true, special: [Infinity, -Infinity, NaN] }))],
-        params: { axis: draw.int(0, shape.length - 1) },
-      };
+      const shape = draw.shape({ minRank: 1 });
+      const axis = draw.int(0, shape.length - 1);
+      // Few numbers, so that there are ties, and one that wins over all.
+      const domain = interval(-2, 2, { integer: true, special: [Infinity, -Infinity, NaN] });
+      return { inputs: [argument(filledAlong(shape, [axis]), domain)], params: { axis } };
     },
   });
   return choose;

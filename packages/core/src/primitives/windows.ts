@@ -36,7 +36,7 @@ function sampleCall(draw: Draw, domain: Domain): Sample & { params: PoolParams }
     dilation: [1, 1],
   };
   return {
-    inputs: [argument([draw.int(1, 2), draw.int(3, 5), draw.int(2, 4), draw.int(1, 2)], domain)],
+    inputs: [argument([draw.size(2), draw.int(3, 5), draw.int(2, 4), draw.size(2)], domain)],
     params,
   };
 }

@@ -1,6 +1,7 @@
 /** What a run has found so far, cell by cell: the matrix that is printed, and all that the files hold. */
-import { type Cell, kinks, merged, randomPrograms } from "../campaign.ts";
-import type { Report } from "../check.ts";
+import { type Cell, kinks, randomPrograms } from "../campaign.ts";
+import { type Report, everyPrimitive, merged } from "../check.ts";
+import { allShapeFeatures, pathsTo } from "../coverage.ts";
 import type { Column } from "./column.ts";
 
 /** A column of the matrix: a backend in a dtype. */
@@ -84,29 +85,30 @@ export class Findings {
   }
 
   /**
-   * Of the arguments' shapes and the programs' steps: those that some law judged on a backend in a dtype, and another law that
-   * judged the same subject there did not.
+   * Which cells of primitive, argument's class of shape, law, dtype and backend were judged, and why the others were not. The
+   * law of kinks is judged at points, not at shapes. Of a run that was stopped, what is left over had no time.
    */
-  get gaps(): { readonly exercised: number; readonly gaps: Gap[] } {
-    const known = new Map<string, Set<string>>();
-    const keyOfSubject = ({ backend, dtype, subject }: Report): string =>
-      JSON.stringify([backend, dtype, subject]);
-    for (const report of this.reports) {
-      const key = keyOfSubject(report);
-      const features = known.get(key) ?? new Set<string>();
-      for (const feature of Object.keys(report.exercised)) features.add(feature);
-      known.set(key, features);
-    }
-    let exercised = 0;
-    const gaps: Gap[] = [];
-    for (const report of this.reports) {
-      exercised += Object.keys(report.exercised).length;
-      if (report.judged === 0 || report.law === kinks) continue;
-      for (const feature of known.get(keyOfSubject(report)) ?? [])
-        if (report.exercised[feature] === undefined)
-          gaps.push({ report, feature, reason: Object.keys(report.classed).join("; ") });
-    }
-    return { exercised, gaps };
+  coverage(isStopped: boolean): Coverage {
+    let judged = 0;
+    const reasons = new Map<string, number>();
+    const unexplained: EmptyCell[] = [];
+    for (const primitive of everyPrimitive())
+      for (const [backend, cells] of this.cells)
+        for (const cell of cells) {
+          if (cell.subject !== primitive.name || cell.law === kinks) continue;
+          const report = this.reportOf(backend, cell);
+          for (const feature of allShapeFeatures(primitive)) {
+            if (report?.exercised[feature] !== undefined) {
+              judged++;
+              continue;
+            }
+            const reason = 
+              whyEmpty(report, feature, pathsTo(primitive).has(feature)) ?? (isStopped ? noTime : undefined);
+            if (reason === undefined) unexplained.push({ ...cell, backend, feature });
+            else reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+          }
+        }
+    return { judged, reasons, unexplained };
   }
 
   /** Of a column: how much was judged, and how fast random programs were. */
@@ -128,12 +130,29 @@ export class Findings {
   }
 }
 
-/** A shape or a step that a law did not judge, though others did. */
-export interface Gap {
-  readonly report: Report;
+/** What was judged of all that there is to judge. */
+export interface Coverage {
+  /** So many cells. */
+  readonly judged: number;
+  /** Why others are empty, and how many for each reason. */
+  readonly reasons: ReadonlyMap<string, number>;
+  /** Those that are empty for no reason. */
+  readonly unexplained: readonly EmptyCell[];
+}
+
+export interface EmptyCell extends Cell {
+  readonly backend: string;
+  /** The argument and its class of shape. */
   readonly feature: string;
-  /** How it classes what it does not judge; "" where it judged all samples, and drew none like this. */
-  readonly reason: string;
+}
+
+const noTime = "there was no time, or no backend";
+
+function whyEmpty(report: Report | undefined, feature: string, isDrawn: boolean): string | undefined {
+  if (report === undefined) return noTime;
+  if (report.failure !== undefined) return "the law fails";
+  if (report.judged === 0) return Object.keys(report.classed).sort().join("; ");
+  return report.unexercised[feature] ?? (isDrawn ? undefined : "the record draws no such shape");
 }
 
 export interface Totals {

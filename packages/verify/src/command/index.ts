@@ -1,15 +1,17 @@
 /** The verification campaign as a command. */
 import { writeFile } from "node:fs/promises";
 import { SingleBar } from "cli-progress";
-import { type Effort, cellsOf, samplesOf } from "../campaign.ts";
+import { type Effort, cellsOf, randomPrograms, samplesOf } from "../campaign.ts";
 import type { Column } from "./column.ts";
 import { Findings } from "./findings.ts";
-import { coverage, matrix, replayOf, totals } from "./matrix.ts";
+import { matrix, replayOf, showCoverage, totals } from "./matrix.ts";
 import { parseOptions } from "./options.ts";
 import { page } from "./page.ts";
 
 export { type Column, localColumn } from "./column.ts";
 export { listOf, wholeNumber } from "./options.ts";
+
+const signals = ["SIGINT", "SIGTERM"] as const;
 
 /** Numbers that JSON lacks, as texts. */
 const withNumbers = (_: string, value: unknown): unknown =>
@@ -17,9 +19,10 @@ const withNumbers = (_: string, value: unknown): unknown =>
 
 /**
  * Judges what the arguments ask for on these columns, prints failures and a matrix, and writes the files asked for. An
- * interrupt (Ctrl-C) ends it early, with all that was covered so far; a second one ends it at once.
+ * interrupt (Ctrl-C) or a request to end (SIGTERM) ends it early, with all that was covered so far; a second one at once.
  *
- * @returns the exit code: 1 where a law failed, could judge no sample, or a backend could not be had.
+ * @returns the exit code: 1 where a law failed, could judge no sample, left a shape out for no reason, or a backend could not
+ * be had.
  * @example `process.exitCode = await verifyCommand([localColumn("mine", ["float32"], () => mine, jsBackend)], process.argv.slice(2))`
  */
 export async function verifyCommand(columns: readonly Column[], args: readonly string[]): Promise<number> {
@@ -27,7 +30,8 @@ export async function verifyCommand(columns: readonly Column[], args: readonly s
     args,
     columns.map(({ name }) => name),
   );
-  const { samples, programs, steps, seed, path, primitive: subjects, law: laws } = options;
+  const { samples, programs, steps, seed, path, law: laws } = options;
+  const subjects = options.primitive.filter((name) => name !== randomPrograms || programs > 0);
   const effort: Effort = { samples, programs, steps, seed, ...(path !== undefined && { path }) };
   const chosen = columns.filter(({ name }) => options.backend.includes(name));
   const findings = new Findings(
@@ -46,7 +50,7 @@ export async function verifyCommand(columns: readonly Column[], args: readonly s
   const started = Date.now();
   const stop = new AbortController();
   const interrupted = (): void => stop.abort("interrupted");
-  process.once("SIGINT", interrupted);
+  for (const signal of signals) process.once(signal, interrupted);
   const timer = setTimeout(() => stop.abort("out of time"), options.time * 1000);
 
   let total = 0;
@@ -87,7 +91,7 @@ export async function verifyCommand(columns: readonly Column[], args: readonly s
   );
   bar.stop();
   clearTimeout(timer);
-  process.off("SIGINT", interrupted);
+  for (const signal of signals) process.off(signal, interrupted);
 
   const seconds = (Date.now() - started) / 1000;
   const stopped = stop.signal.aborted
@@ -99,11 +103,12 @@ export async function verifyCommand(columns: readonly Column[], args: readonly s
   );
   const judged = reports.reduce((sum, report) => sum + report.judged, 0);
   const missed = reports.reduce((sum, report) => sum + report.missed, 0);
+  const coverage = findings.coverage(stop.signal.aborted);
   process.stdout.write(
     [
       matrix(findings, subjects, laws),
       totals(findings),
-      coverage(findings),
+      showCoverage(coverage),
       `${judged} samples judged, ${missed} that could not be, ${failures.length} failures, ` +
         `${leftOut} checks left out, in ${seconds.toFixed(1)} s; seed ${seed}. ${stopped}`.trimEnd(),
       "",
@@ -112,29 +117,19 @@ export async function verifyCommand(columns: readonly Column[], args: readonly s
       .trimEnd() + "\n",
   );
   if (options.json !== undefined) {
-    const { exercised, gaps } = findings.gaps;
     const facts = {
       seed,
       seconds,
       stopped,
       missing: Object.fromEntries(missing),
       totals: findings.places.map((place) => ({ ...place, ...findings.totals(place) })),
-      coverage: {
-        exercised,
-        gaps: gaps.map(({ report: { subject, law, dtype, backend }, feature, reason }) => ({
-          subject,
-          law,
-          dtype,
-          backend,
-          feature,
-          reason,
-        })),
-      },
+      coverage: { ...coverage, reasons: Object.fromEntries(coverage.reasons) },
       reports,
     };
     await writeFile(options.json, `${JSON.stringify(facts, withNumbers, 1)}\n`);
   }
   if (options.html !== undefined)
-    await writeFile(options.html, page(findings, { subjects, laws, seed, seconds, stopped }));
-  return failures.length > 0 || blind.length > 0 || missing.size > 0 ? 1 : 0;
+    await writeFile(options.html, page(findings, { subjects, laws, seed, seconds, stopped, coverage }));
+  const isEmpty = coverage.unexplained.length > 0;
+  return failures.length > 0 || blind.length > 0 || missing.size > 0 || isEmpty ? 1 : 0;
 }

@@ -2,7 +2,7 @@
 import Table from "cli-table3";
 import type { Cell } from "../campaign.ts";
 import type { Report } from "../check.ts";
-import type { Findings, Place, Verdict } from "./findings.ts";
+import type { Coverage, Findings, Place, Verdict } from "./findings.ts";
 
 export const marks: Readonly<Record<Verdict, string>> = {
   holds: "✓",
@@ -63,23 +63,26 @@ export function totals(findings: Findings): string {
   return [table.toString(), ...missing].join("\n");
 }
 
-/** How many shapes and steps each law was tried on, and why not on others. */
-export function coverage(findings: Findings): string {
-  const { exercised, gaps } = findings.gaps;
-  const unexplained = gaps.filter(({ reason }) => reason === "");
+/** How many shapes each law was tried on, and why not on others. */
+export function showCoverage({ judged, reasons, unexplained }: Coverage): string {
+  const table = new Table({ head: ["empty", "because"], colAligns: ["right", "left"], style: plain });
+  for (const [reason, cells] of byCount(reasons)) table.push([cells, reason]);
   const some = unexplained
     .slice(0, 5)
     .map(
-      ({ report, feature }) =>
-        `${report.subject}, ${report.law}, ${report.backend} ${report.dtype}: ${feature}`,
+      ({ subject, law, backend, dtype, feature }) => `  ${subject}, ${law}, ${backend} ${dtype}: ${feature}`,
     );
   return [
-    `Coverage: ${exercised} cells of subject, argument's shape or step, law, dtype and backend were judged; ` +
-      `${gaps.length - unexplained.length} others a law does not judge, for a reason it gives; ` +
-      `${unexplained.length} were not drawn for a law, which more samples would${unexplained.length > 0 ? ":" : "."}`,
-    ...some.map((line) => `  ${line}`),
+    `Coverage: ${judged} cells of primitive, argument's shape, law, dtype and backend were judged; ` +
+      `${unexplained.length} are empty for no reason${unexplained.length > 0 ? ":" : "."}`,
+    ...some,
     ...(unexplained.length > some.length
       ? [`  and ${unexplained.length - some.length} more, in the JSON file`]
       : []),
+    ...(reasons.size > 0 ? [table.toString()] : []),
   ].join("\n");
 }
+
+/** The reasons for most cells first. */
+export const byCount = (reasons: Coverage["reasons"]): [reason: string, cells: number][] =>
+  [...reasons].sort(([, a], [, b]) => b - a);

@@ -1,8 +1,8 @@
 /** The report as a page: self-contained, for a person to look at. */
 import type { Cell } from "../campaign.ts";
 import { shapeClasses } from "../coverage.ts";
-import type { Findings, Place, Verdict } from "./findings.ts";
-import { nameOf, replayOf } from "./matrix.ts";
+import type { Coverage, Findings, Place, Verdict } from "./findings.ts";
+import { byCount, nameOf, replayOf } from "./matrix.ts";
 
 const escape = (text: string): string =>
   text.replace(/[&<>"]/g, (c) => `&${{ "&": "amp", "<": "lt", ">": "gt", '"': "quot" }[c]};`);
@@ -41,9 +41,10 @@ export interface PageFacts {
   readonly seconds: number;
   /** "" or why it ended early. */
   readonly stopped: string;
+  readonly coverage: Coverage;
 }
 
-export function page(findings: Findings, { subjects, laws, seed, seconds, stopped }: PageFacts): string {
+export function page(findings: Findings, { subjects, laws, seed, seconds, stopped, coverage }: PageFacts): string {
   const { places, failures } = findings;
   const square = (place: Place, subject: string, law: string): string => {
     const cell = { subject, law, dtype: place.dtype as Cell["dtype"] };
@@ -113,6 +114,14 @@ ${rows.join("\n")}
 <h2>What was tried</h2>
 <p class="muted">Samples judged, over all laws and backends, by the shape of each argument. A dash: the primitive draws no such shape.</p>
 ${coverageTable(findings, subjects)}
+<h2>What was not</h2>
+<p class="muted">Of all cells of primitive, argument's shape, law, dtype and backend ${coverage.judged} were judged,
+and ${coverage.unexplained.length} are empty for no reason.</p>
+<table><thead><tr><th class="n">empty</th><th>because</th></tr></thead><tbody>
+${byCount(coverage.reasons)
+  .map(([reason, cells]) => `<tr><td class="n">${cells}</td><td>${escape(reason)}</td></tr>`)
+  .join("\n")}
+</tbody></table>
 <script>${script}</script></html>
 `;
 }
