@@ -20,6 +20,8 @@ export interface Effort {
   readonly seed: number;
   /** Whether to ask the other laws too when one has caught it. */
   readonly all: boolean;
+  /** Whether to go on to classes of shape that no sample had; by default not. */
+  readonly cover?: boolean;
 }
 
 /** What came of one mutant. */
@@ -42,14 +44,14 @@ const inOrder: readonly (Law | typeof kinks)[] = [
 
 const settingOf = (dtype: Mutant["dtype"]): Setting => ({ backend: faulty, dtype, reference: jsBackend });
 
-export function caughtBy({ primitive, dtype }: Mutant, { samples, seed, all }: Effort): string[] {
+function caughtBy({ primitive, dtype }: Mutant, { samples, seed, all, cover = false }: Effort): string[] {
   const setting = settingOf(dtype);
   const caught: string[] = [];
   for (const law of inOrder) {
     const { failure } =
       law === kinks
         ? checkKinks(primitive, setting)
-        : checkLaw(primitive, law, setting, { samples, seed, mayMiss: true, shrink: false });
+        : checkLaw(primitive, law, setting, { samples, seed, cover, mayMiss: true, shrink: false });
     if (failure === undefined) continue;
     caught.push(law === kinks ? kinks : law.name);
     if (!all) break;
@@ -101,7 +103,7 @@ function everything({ primitive, dtype }: Mutant, seed: number): (number | strin
       return holds;
     },
   };
-  checkLaw(primitive, record, settingOf(dtype), { samples: many, seed, mayMiss: true });
+  checkLaw(primitive, record, settingOf(dtype), { samples: many, seed, mayMiss: true, cover: true });
   return found;
 }
 
@@ -117,7 +119,7 @@ function verdictOf(
 ): Verdict {
   const { name, of, fault, where, dtype } = mutant;
   let caught = caughtBy(mutant, effort);
-  if (caught.length === 0) caught = caughtBy(mutant, { ...effort, samples: many, all: false });
+  if (caught.length === 0) caught = caughtBy(mutant, { ...effort, samples: many, all: false, cover: true });
   const verdict = { mutant: name, of, fault, caughtBy: caught };
   const excused = reasonFor({ of, where, fault });
   if (excused === undefined) return verdict;

@@ -6,13 +6,15 @@ import { defaultSeed, everyPrimitive } from "@cotangent/verify";
 import { listOf, wholeNumber } from "@cotangent/verify/command";
 import Table from "cli-table3";
 import { Command } from "commander";
-import { type Verdict, judge } from "./judge.ts";
+import { availableParallelism } from "node:os";
+import { Tinypool } from "tinypool";
+import type { Verdict } from "./judge.ts";
+import type { Task } from "./of-primitive.ts";
 import { judgeRewrites } from "./rewrites.ts";
 import { judgeSource } from "./run.ts";
 import { type SourceFault, knownBugs, sourceFaults } from "./sources.ts";
 
-const subjects = everyPrimitive();
-const names = subjects.map(({ name }) => name);
+const names = everyPrimitive().map(({ name }) => name);
 const kinds = ["records", "rewrites", "sources", "known bugs"] as const;
 const options = new Command("mutants")
   .description("Plants faults everywhere, and says which laws catch them.")
@@ -31,18 +33,28 @@ const survives = (verdict: Verdict): boolean => !isCaught(verdict) && verdict.ex
 const count = (of: (verdict: Verdict) => boolean, among: readonly Verdict[] = verdicts): number =>
   among.filter(of).length;
 
-const chosen = options.kind.includes("records") ? subjects : [];
-for (const primitive of chosen.filter(({ name }) => options.primitive.includes(name))) {
-  const own = [...judge(primitive, options)];
-  verdicts.push(...own);
-  const excused = count(({ excused: excuse }) => excuse !== undefined, own);
-  process.stderr.write(
-    `${primitive.name}: ${count(isCaught, own)} of ${own.length} caught, ${excused} excused\n`,
-  );
+const processors = availableParallelism();
+
+/** Those of a primitive in a thread of its own. */
+async function judgeRecords(primitives: readonly string[]): Promise<void> {
+  const pool = new Tinypool({
+    filename: new URL("of-primitive.ts", import.meta.url).href,
+    maxThreads: processors,
+    isolateWorkers: true,
+  });
+  const { samples, seed, all } = options;
+  const judged = primitives.map(async (primitive) => {
+    const own = (await pool.run({ primitive, effort: { samples, seed, all } } satisfies Task)) as Verdict[];
+    const excused = count(({ excused: excuse }) => excuse !== undefined, own);
+    process.stderr.write(`${primitive}: ${count(isCaught, own)} of ${own.length} caught, ${excused} excused\n`);
+    return own;
+  });
+  verdicts.push(...(await Promise.all(judged)).flat());
+  await pool.destroy();
 }
 
-/** Each in processes of its own, two at a time; one that cannot be planted any more is an error. */
-async function judgeAll(faults: readonly SourceFault[]): Promise<void> {
+/** Each in processes of its own; one that cannot be planted any more is an error. */
+async function judgeSources(faults: readonly SourceFault[]): Promise<void> {
   const left = [...faults];
   const work = async (): Promise<void> => {
     for (let fault = left.shift(); fault !== undefined; fault = left.shift()) {
@@ -52,11 +64,12 @@ async function judgeAll(faults: readonly SourceFault[]): Promise<void> {
       process.stderr.write(`${verdict.mutant}: ${verdict.caughtBy.join() || "SURVIVES"}\n`);
     }
   };
-  await Promise.all([work(), work()]);
+  await Promise.all(Array.from({ length: processors }, work));
 }
+if (options.kind.includes("records")) await judgeRecords(options.primitive);
 if (options.kind.includes("rewrites")) verdicts.push(...judgeRewrites());
-if (options.kind.includes("sources")) await judgeAll(sourceFaults);
-if (options.kind.includes("known bugs")) await judgeAll(knownBugs);
+if (options.kind.includes("sources")) await judgeSources(sourceFaults);
+if (options.kind.includes("known bugs")) await judgeSources(knownBugs);
 
 const plain = { head: [], border: [] };
 const perLaw = new Table({ head: ["law", "caught"], style: plain });
