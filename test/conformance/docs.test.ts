@@ -1,6 +1,10 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { compileFunction } from "node:vm";
-import { assertReports, checkPrimitive } from "@cotangent/verify";
+import { assertReports, checkPrimitive, laws } from "@cotangent/verify";
 import { grad, jsBackend, tensor, withBackend } from "cotangent";
 import { describe, expect, test } from "vitest";
 import { cbrt } from "../examples/add-a-primitive.ts";
@@ -42,6 +46,65 @@ describe("CONTRIBUTING.md", () => {
         /Primitive exp on float32\[1\] has neither a kernel on backend tiny/,
       );
     });
+  });
+});
+
+describe("the README of @cotangent/verify", () => {
+  test("its examples are files of their own, which say what runs them", async () => {
+    const blocks = [
+      ...(await page("packages/verify/README.md")).matchAll(
+        /<!-- (test\/examples\/\S+) -->\n\n```ts\n(.*?)```/gs,
+      ),
+    ];
+    // The second one is run by Vitest, along with this file.
+    expect(blocks.map((block) => block[1])).toEqual([
+      "test/examples/check-your-own.ts",
+      "test/examples/properties.test.ts",
+    ]);
+    for (const [, file, code] of blocks) expect(code).toBe(await page(file));
+  });
+
+  test("node:test runs the first, and a wrong rule in it fails; a plain script does too", () => {
+    const file = new URL("../examples/check-your-own.ts", import.meta.url);
+    const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+    const node = (...args: string[]): ReturnType<typeof spawnSync> =>
+      spawnSync(process.execPath, args, { encoding: "utf8", env });
+    const run = (script: string): ReturnType<typeof node> => node("--test", "--test-reporter=tap", script);
+    const right = run(fileURLToPath(file));
+    expect(right.stdout).toMatch(/# tests 3\n[^]*# pass 3\n/);
+    expect(right.status).toBe(0);
+    const folder = mkdtempSync(join(import.meta.dirname, "../examples-"));
+    try {
+      const wrong = join(folder, "wrong.ts");
+      const code = readFileSync(file, "utf8").replaceAll('"./', '"../examples/');
+      writeFileSync(wrong, code.replace("ct.mul(y).div(x)", "ct.mul(y).mul(x)"));
+      const found = run(wrong);
+      expect(found.status).toBe(1);
+      expect(found.stdout).toMatch(/# fail 1\n/);
+      expect(found.stdout).toMatch(/breaks the law "reverse differences"/);
+      // And so does a script that nothing but Node runs.
+      const script = join(folder, "script.ts");
+      writeFileSync(
+        script,
+        `import { assertFunction } from "@cotangent/verify";
+        import { argument } from "cotangent";
+        assertFunction((x) => x.sin(), [argument([2])]);
+        console.log("the sine holds");
+        assertFunction((x) => x.mul(x.stopGradient()), [argument([2])]);`,
+      );
+      const plain = node(script);
+      expect(plain.stdout).toBe("the sine holds\n");
+      expect(plain.stderr).toMatch(/breaks the law "differences"/);
+      expect(plain.status).toBe(1);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  test("it names every law", async () => {
+    const text = await page("packages/verify/README.md");
+    const rows = [...text.matchAll(/^\| ([a-z ]+?) +\| /gm)].map(([, name]) => name);
+    expect(rows).toEqual(expect.arrayContaining([...laws.map(({ name }) => name), "kinks"]));
   });
 });
 

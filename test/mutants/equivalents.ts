@@ -112,10 +112,10 @@ const excuses: readonly Excuse[] = [
   },
   {
     as: "equivalent",
-    of: "gather foldIn conv2d",
+    of: "gather foldIn conv2d conv2dInputTranspose",
     where: /^kernel$/,
     fault: "operands exchanged",
-    because: "its operands have never the same shape and dtype, or are one number each",
+    because: "its operands are never of one shape and dtype, or are one number each",
   },
   // Costs.
   {

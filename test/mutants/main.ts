@@ -46,7 +46,9 @@ async function judgeRecords(primitives: readonly string[]): Promise<void> {
   const judged = primitives.map(async (primitive) => {
     const own = (await pool.run({ primitive, effort: { samples, seed, all } } satisfies Task)) as Verdict[];
     const excused = count(({ excused: excuse }) => excuse !== undefined, own);
-    process.stderr.write(`${primitive}: ${count(isCaught, own)} of ${own.length} caught, ${excused} excused\n`);
+    process.stderr.write(
+      `${primitive}: ${count(isCaught, own)} of ${own.length} caught, ${excused} excused\n`,
+    );
     return own;
   });
   verdicts.push(...(await Promise.all(judged)).flat());

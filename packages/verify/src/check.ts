@@ -259,13 +259,7 @@ export function checkLaw(
   options: CheckOptions = {},
 ): Report {
   const judge = (own: CheckOptions): Report =>
-    check(
-      primitive.name,
-      law,
-      setting,
-      (draw) => subjectOf(drawCall(draw, primitive, setting.dtype)),
-      own,
-    );
+    check(primitive.name, law, setting, (draw) => subjectOf(drawCall(draw, primitive, setting.dtype)), own);
   const { cover = true, path } = options;
   let report = judge(options);
   // Where a law speaks of no sample, more of them say nothing.

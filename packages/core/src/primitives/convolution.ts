@@ -82,7 +82,7 @@ function sampleCall(draw: Draw): {
   params: WindowParams;
 } {
   const [kh, kw] = [draw.int(1, 3), draw.int(1, 2)];
-  const params: WindowParams = {
+  const anyParams: WindowParams = {
     strides: [draw.int(1, 2), draw.int(1, 2)],
     padding: [
       [draw.int(0, 1), draw.int(0, 1)],
@@ -91,7 +91,13 @@ function sampleCall(draw: Draw): {
     dilation: [draw.int(1, 2), draw.int(1, 2)],
   };
   const image = [draw.size(2), draw.int(5, 6), draw.int(3, 4), draw.size(2)];
-  const filter = [kh, kw, image[3], draw.size(2)];
+  // Now and then images and outputs of one shape, which only their places tell apart.
+  const isSame = draw.int(0, 5) === 5;
+  const filter = [kh, kw, image[3], isSame ? image[3] : draw.size(2)];
+  const around = (k: number): readonly [number, number] => [k >> 1, (k - 1) >> 1];
+  const params: WindowParams = isSame
+    ? { strides: [1, 1], padding: [around(kh), around(kw)], dilation: [1, 1] }
+    : anyParams;
   const output = convShape(avalOf(image, "float64"), avalOf(filter, "float64"), params);
   return { image, filter, output, params };
 }

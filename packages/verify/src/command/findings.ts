@@ -102,7 +102,7 @@ export class Findings {
               judged++;
               continue;
             }
-            const reason = 
+            const reason =
               whyEmpty(report, feature, pathsTo(primitive).has(feature)) ?? (isStopped ? noTime : undefined);
             if (reason === undefined) unexplained.push({ ...cell, backend, feature });
             else reasons.set(reason, (reasons.get(reason) ?? 0) + 1);

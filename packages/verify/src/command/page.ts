@@ -44,7 +44,10 @@ export interface PageFacts {
   readonly coverage: Coverage;
 }
 
-export function page(findings: Findings, { subjects, laws, seed, seconds, stopped, coverage }: PageFacts): string {
+export function page(
+  findings: Findings,
+  { subjects, laws, seed, seconds, stopped, coverage }: PageFacts,
+): string {
   const { places, failures } = findings;
   const square = (place: Place, subject: string, law: string): string => {
     const cell = { subject, law, dtype: place.dtype as Cell["dtype"] };
