@@ -20,11 +20,19 @@ const options = new Command("mutants")
   .description("Plants faults everywhere, and says which laws catch them.")
   .option("--kind <kinds>", `only these of ${kinds.join(", ")}`, listOf(kinds), [...kinds])
   .option("--primitive <names>", "only of these, separated by commas", listOf(names), names)
+  .option("--mutant <text>", "only those whose name has it", "")
   .option("--samples <n>", "samples per law", wholeNumber(1), 30)
   .option("--seed <n>", "of all samples", wholeNumber(0), defaultSeed())
   .option("--all", "ask the other laws too when one has caught a mutant", false)
   .parse()
-  .opts<{ kind: string[]; primitive: string[]; samples: number; seed: number; all: boolean }>();
+  .opts<{
+    kind: string[];
+    primitive: string[];
+    mutant: string;
+    samples: number;
+    seed: number;
+    all: boolean;
+  }>();
 
 const started = Date.now();
 const verdicts: Verdict[] = [];
@@ -42,9 +50,10 @@ async function judgeRecords(primitives: readonly string[]): Promise<void> {
     maxThreads: processors,
     isolateWorkers: true,
   });
-  const { samples, seed, all } = options;
+  const { samples, seed, all, mutant } = options;
   const judged = primitives.map(async (primitive) => {
-    const own = (await pool.run({ primitive, effort: { samples, seed, all } } satisfies Task)) as Verdict[];
+    const task: Task = { primitive, mutant, effort: { samples, seed, all } };
+    const own = (await pool.run(task)) as Verdict[];
     const excused = count(({ excused: excuse }) => excuse !== undefined, own);
     process.stderr.write(
       `${primitive}: ${count(isCaught, own)} of ${own.length} caught, ${excused} excused\n`,
@@ -55,9 +64,9 @@ async function judgeRecords(primitives: readonly string[]): Promise<void> {
   await pool.destroy();
 }
 
-/** Each in processes of its own; one that cannot be planted any more is an error. */
+/** Each in processes of its own. */
 async function judgeSources(faults: readonly SourceFault[]): Promise<void> {
-  const left = [...faults];
+  const left = faults.filter(({ file, name }) => `${file}: ${name}`.includes(options.mutant));
   const work = async (): Promise<void> => {
     for (let fault = left.shift(); fault !== undefined; fault = left.shift()) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other
@@ -69,7 +78,8 @@ async function judgeSources(faults: readonly SourceFault[]): Promise<void> {
   await Promise.all(Array.from({ length: processors }, work));
 }
 if (options.kind.includes("records")) await judgeRecords(options.primitive);
-if (options.kind.includes("rewrites")) verdicts.push(...judgeRewrites());
+if (options.kind.includes("rewrites"))
+  verdicts.push(...judgeRewrites((name) => name.includes(options.mutant)));
 if (options.kind.includes("sources")) await judgeSources(sourceFaults);
 if (options.kind.includes("known bugs")) await judgeSources(knownBugs);
 

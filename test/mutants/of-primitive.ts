@@ -4,11 +4,13 @@ import { type Effort, type Verdict, judge } from "./judge.ts";
 
 export interface Task {
   readonly primitive: string;
+  /** What the names of those to be judged have in them. */
+  readonly mutant: string;
   readonly effort: Effort;
 }
 
-export default ({ primitive, effort }: Task): Verdict[] => {
+export default ({ primitive, mutant, effort }: Task): Verdict[] => {
   const original = everyPrimitive().find(({ name }) => name === primitive);
   if (original === undefined) throw new Error(`mutants: no primitive is called "${primitive}".`);
-  return [...judge(original, effort)];
+  return [...judge(original, effort, ({ name }) => name.includes(mutant))];
 };

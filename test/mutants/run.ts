@@ -73,15 +73,21 @@ async function caughtByOne(
   }
 }
 
-/** Asks the judges of a fault in turn until one catches it. */
+/** Asks the judges of a fault in turn until one catches it. One that cannot be planted any more is caught by none. */
 export async function judgeSource(fault: SourceFault, seed: number): Promise<Verdict> {
   const { file, find, replace, name, judges } = fault;
   const edit = JSON.stringify({ file, find, replace });
   const verdict = { mutant: `${file}: ${name}`, of: file, fault: fault.fault };
   for (const judge of judges) {
-    // oxlint-disable-next-line no-await-in-loop -- the next one is asked only where this one finds nothing
-    const found = await caughtByOne(judge, edit, seed);
-    if (found !== undefined) return { ...verdict, caughtBy: [found] };
+    try {
+      // oxlint-disable-next-line no-await-in-loop -- the next one is asked only where this one finds nothing
+      const found = await caughtByOne(judge, edit, seed);
+      if (found !== undefined) return { ...verdict, caughtBy: [found] };
+    } catch (error) {
+      // It counts as one that survives: nothing says that it would be caught.
+      const why = error instanceof Error ? error.message : String(error);
+      return { ...verdict, mutant: `${verdict.mutant}, which could not be judged: ${why}`, caughtBy: [] };
+    }
   }
   return { ...verdict, caughtBy: [] };
 }

@@ -4,6 +4,7 @@ import {
   type Graph,
   type Value,
   avalOf,
+  bind,
   checked,
   evaluateGraph,
   foriLoop,
@@ -11,6 +12,7 @@ import {
   fusionClusters,
   jsBackend,
   optimize,
+  primitives,
   pulledGraph,
   stage,
 } from "cotangent";
@@ -137,6 +139,16 @@ describe("clusters are what one expects", () => {
     ]);
     const same = stage((x: Value) => [x.sin().sum({ axis: 0 }), x.cos().prod({ axis: 0 })])(matrix);
     expect(names(same)).toEqual([["sin", "sum", "cos", "prod"]]);
+  });
+
+  test("what a reduction gives is not there before its loop is done, in whatever shape", () => {
+    // Over no axis at all, so that the shape stays.
+    const sum = primitives().get("sum")!;
+    const graph = stage((x: Value) => bind(sum, [x.exp()], { axes: [] }).sin().mul(x))(matrix);
+    expect(names(graph)).toEqual([
+      ["exp", "sum"],
+      ["sin", "mul"],
+    ]);
   });
 
   test("a path that leaves and comes back keeps nodes apart", () => {

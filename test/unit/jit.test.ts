@@ -113,6 +113,17 @@ describe("traces", () => {
     expect(f.stats().tracingTime).toBeGreaterThan(0);
   });
 
+  test("one for each structure that has as many values of the same shapes", () => {
+    const f = jit((tree: { a: Value; b?: Value } | Value[]) =>
+      Array.isArray(tree) ? tree[0].sub(tree[1]) : tree.b === undefined ? tree.a.neg() : tree.a.div(tree.b),
+    );
+    const [six, two] = [tensor(6), tensor(2)];
+    expect(f({ a: six, b: two }).item()).toBe(3);
+    expect(f([six, two]).item()).toBe(4);
+    expect(f({ a: six }).item()).toBe(-6);
+    expect(f.stats().traces).toBe(3);
+  });
+
   test("one for all plain numbers, which take the dtype of the other arguments", () => {
     const f = jit((v: Value, k: Value) => v.mul(k));
     expect(f(x, 2).toArray()).toEqual([1, -2, 4]);

@@ -12,11 +12,13 @@ import {
   arange,
   concatenate,
   cond,
+  cumsum,
   evaluateGraph,
   grad,
   jit,
   jsBackend,
   lgamma,
+  logSumExp,
   scan,
   setThreads,
   stage,
@@ -456,6 +458,49 @@ describe("what a graph is turned into before it is compiled", () => {
     );
   });
 
+  test("numbers beyond int32 wrap around, and what is no number is 0", () => {
+    const few = [
+      2 ** 31,
+      -(2 ** 31) - 1,
+      2 ** 32 + 5.5,
+      -1.5,
+      2 ** 53 - 1,
+      1e20,
+      -1e25,
+      2 ** 90,
+      NaN,
+      Infinity,
+    ];
+    for (const dtype of ["float64", "float32"] as const) {
+      const numbers = Array.from({ length: 30 }, (_, i) => few[i % few.length] * (i < 15 ? 1 : -1));
+      const given = (backend: Backend): Value => tensor(numbers, { dtype, backend });
+      const expected = given(jsBackend).astype("int32").toArray();
+      const convert = (x: Value): Value => x.astype("int32");
+      expect(onWasm(() => convert(given(wasmBackend))).toArray()).toEqual(expected);
+      expect(onWasm(() => jit((x: Value) => convert(x.mul(1)))(given(wasmBackend))).toArray()).toEqual(
+        expected,
+      );
+    }
+  });
+
+  test("running sums keep what a large number hides", () => {
+    const numbers = [1, 1e100, 1, -1e100];
+    for (const run of [cumsum, jit((x: Value) => cumsum(x))])
+      expect(onWasm(() => run(tensor(numbers, { dtype: "float64" }))).toArray()).toEqual([
+        1, 1e100, 1e100, 2,
+      ]);
+  });
+
+  test("exponentials of large numbers are added up", () => {
+    for (const dtype of ["float64", "float32"] as const)
+      for (const run of [logSumExp, jit((x: Value) => logSumExp(x))]) {
+        const sums = onWasm(() =>
+          [1000, -1000].map((by) => run(tensor([0, 0, 0, 0], { dtype }).add(by)).item()),
+        );
+        expect(sums).toEqual([1000 + Math.log(4), Math.log(4) - 1000].map((sum) => expect.closeTo(sum, 3)));
+      }
+  });
+
   test.each([0, -0, 1, -2.5, NaN, Infinity])("constants that are %s in every element", (number) => {
     const constant = (backend: Backend): Value => tensor(Array<number>(30).fill(number), { backend });
     const f = (x: Value): Value[] => {
@@ -496,6 +541,20 @@ describe("threads", () => {
         }
       }
       expect(setThreads(1)).toBe(1);
+    }
+  });
+
+  test("the last unit of work has what does not fill a vector", () => {
+    for (const dtype of ["float64", "float32"] as const) {
+      const run = jit((x: Value) => x.mul(x).sub(x));
+      const count = 50_003;
+      const found = onWasm(() => run(arange(0, count, 1, { dtype }))).toArray() as number[];
+      expect(found.slice(-4)).toEqual(
+        [4, 3, 2, 1].map((back) => {
+          const i = count - back;
+          return dtype === "float32" ? Math.fround(Math.fround(i * i) - i) : i * i - i;
+        }),
+      );
     }
   });
 

@@ -251,6 +251,10 @@ export function converted(value: Expr, from: DType, to: DType, lanes: Lanes): Ex
   }
 }
 
+/** The remainder by 2³², with all of its digits: what int32 keeps of a number of any size. That of infinity is NaN. */
+const remainder = (value: Expr): Expr =>
+  f64.sub(value, f64.mul(f64.trunc(f64.mul(value, f64.const(2 ** -32))), f64.const(2 ** 32)));
+
 function scalarConverted(value: Expr, from: DType, to: DType): Expr {
   switch (to) {
     case "bool":
@@ -263,7 +267,9 @@ function scalarConverted(value: Expr, from: DType, to: DType): Expr {
       return from === "float64" ? f32.demote_f64(value) : f32.convert_i32_s(value);
     case "int32":
       if (from === "bool") return value;
-      return i32.wrap_i64(i64.trunc_sat_f64_s(from === "float32" ? f64.promote_f32(value) : value));
+      return i32.wrap_i64(
+        i64.trunc_sat_f64_s(remainder(from === "float32" ? f64.promote_f32(value) : value)),
+      );
   }
 }
 
