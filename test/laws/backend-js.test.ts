@@ -1,5 +1,8 @@
 import { jsBackend } from "cotangent";
 import { describeLaws } from "./suite.ts";
 
-describeLaws({ backend: jsBackend, dtype: "float64", reference: jsBackend }, { samples: 9, programs: 12 });
-describeLaws({ backend: jsBackend, dtype: "float32", reference: jsBackend }, { samples: 5, programs: 6 });
+describeLaws({ backend: jsBackend, dtype: "float64", reference: jsBackend }, { samples: 5, programs: 12 });
+describeLaws(
+  { backend: jsBackend, dtype: "float32", reference: jsBackend },
+  { samples: 4, programs: 6, cover: false },
+);

@@ -7,5 +7,8 @@ import { describeLaws } from "./suite.ts";
 
 const cpu = await createTfjsBackend("cpu");
 
-describeLaws({ backend: cpu, dtype: "float32", reference: jsBackend }, { samples: 2, programs: 5 });
+describeLaws(
+  { backend: cpu, dtype: "float32", reference: jsBackend },
+  { samples: 2, programs: 5, cover: false },
+);
 describeKinks(cpu, "float32");

@@ -3,8 +3,11 @@ import { describeKinks } from "../kinks/table.ts";
 import { describeKnownBugs } from "../regressions/known-bugs.ts";
 import { describeLaws } from "./suite.ts";
 
-describeLaws({ backend: wasmBackend, dtype: "float64", reference: jsBackend }, { samples: 4, programs: 6 });
-describeLaws({ backend: wasmBackend, dtype: "float32", reference: jsBackend }, { samples: 4, programs: 6 });
+describeLaws(
+  { backend: wasmBackend, dtype: "float64", reference: jsBackend },
+  { samples: 4, programs: 6, cover: false },
+);
+describeLaws({ backend: wasmBackend, dtype: "float32", reference: jsBackend }, { samples: 2, programs: 6 });
 describeKinks(wasmBackend, "float64");
 describeKinks(wasmBackend, "float32");
 describeKnownBugs(wasmBackend);

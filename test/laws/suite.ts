@@ -5,7 +5,9 @@ import {
   checkPrimitive,
   checkPrograms,
   everyPrimitive,
+  kinks,
   laws,
+  shapeFeaturesDrawn,
 } from "@cotangent/verify";
 import { describe, expect, test } from "vitest";
 
@@ -14,19 +16,26 @@ export interface SuiteOptions {
   readonly samples: number;
   /** Random programs per law. */
   readonly programs: number;
+  /** Whether to go on until each law has judged each class of shape that there is; by default so. */
+  readonly cover?: boolean;
 }
 
-export function describeLaws(setting: Setting, { samples, programs }: SuiteOptions): void {
+export function describeLaws(setting: Setting, { samples, programs, cover = true }: SuiteOptions): void {
   const where = `on ${setting.backend.name} in ${setting.dtype}`;
 
   describe(`every primitive ${where}`, () => {
     test.each(everyPrimitive().map((primitive) => [primitive.name, primitive] as const))(
       "%s",
       (_, primitive) => {
-        const reports = checkPrimitive(primitive, { ...setting, samples });
+        const reports = checkPrimitive(primitive, { ...setting, samples, cover });
         assertReports(reports);
         const judged = reports.reduce((total, report) => total + report.judged, 0);
         expect(judged).toBeGreaterThanOrEqual(samples);
+        if (!cover) return;
+        const drawn = shapeFeaturesDrawn(primitive);
+        for (const { law, judged, exercised, unexercised } of reports)
+          if (judged > 0 && law !== kinks)
+            expect(Object.keys({ ...exercised, ...unexercised }), law).toEqual(expect.arrayContaining(drawn));
       },
     );
   });

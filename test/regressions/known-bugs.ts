@@ -292,7 +292,7 @@ export function describeKnownBugs(backend: Backend): void {
       // Eager, then staged.
       expect(used).toEqual(["jvp", "vjp", "jvp", "vjp"]);
       const setting = { backend, dtype: float, reference: backend } as const;
-      expect(checkLaw(found, adjoint, setting, { samples: 10 })).toMatchObject({
+      expect(checkLaw(found, adjoint, setting, { samples: 10, cover: false })).toMatchObject({
         judged: 10,
         failure: undefined,
       });

@@ -78,10 +78,18 @@ export class TfjsBackend implements Backend {
     this.kernels = new Map(Object.entries(all).map(([name, kernel]) => [name, this.#guarded(name, kernel)]));
   }
 
+  /**
+   * Others may have used tfjs meanwhile. It is synchronous for a backend that is ready, but goes through all kernels that are
+   * registered, so it is done only where there is need.
+   */
+  #makeCurrent(): void {
+    if (getBackend() !== this.tfjsName) void setBackend(this.tfjsName);
+  }
+
   /** A kernel whose intermediates tfjs disposes of; what has no elements never reaches a shader. */
   #guarded(name: string, kernel: Kernel): Kernel {
     return (inputs, output, params) => {
-      void setBackend(this.tfjsName); // synchronous for a backend that is ready; others may have been used meanwhile
+      this.#makeCurrent();
       if (output.size === 0) return keep(tfTensor([], [...output.shape], heldDType(output.dtype)));
       this.#requireTexture(output);
       const empty = inputs.some((input) => input.size === 0);
@@ -120,7 +128,7 @@ export class TfjsBackend implements Backend {
   }
 
   fromHost(data: TypedArray, aval: Aval): Buffer {
-    void setBackend(this.tfjsName);
+    this.#makeCurrent();
     this.#requireTexture(aval);
     if (aval.dtype === "int32" && this.tfjsName === "webgl") {
       const large = (data as Int32Array).find((x) => Math.abs(x) > largestExactInteger);
@@ -132,7 +140,7 @@ export class TfjsBackend implements Backend {
   }
 
   scalar(value: number, dtype: DType): Buffer {
-    void setBackend(this.tfjsName);
+    this.#makeCurrent();
     if (dtype === "int32" && this.tfjsName === "webgl" && Math.abs(value) > largestExactInteger)
       refuseInteger(value);
     return keep(ops.scalar(heldDType(dtype) === "bool" ? value !== 0 : value, heldDType(dtype)));

@@ -45,6 +45,9 @@ export function shapeFeatures(
 
 const shapeFeature = (arg: string, shapeClass: ShapeClass): string => `${arg}: ${shapeClass}`;
 
+/** What samples of a primitive have, in the course of many. */
+export const shapeFeaturesDrawn = (primitive: Primitive): string[] => [...pathsTo(primitive).keys()];
+
 /** All that the arguments of a primitive could have, whether its record ever draws it or not. */
 export const allShapeFeatures = ({ args }: Primitive): string[] =>
   args.flatMap((arg) => shapeClasses.map((shapeClass) => shapeFeature(arg, shapeClass)));

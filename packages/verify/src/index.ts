@@ -35,7 +35,7 @@ export {
   runCampaign,
   samplesOf,
 } from "./campaign.ts";
-export { type ShapeClass, shapeClasses, shapeClassesOf } from "./coverage.ts";
+export { type ShapeClass, shapeClasses, shapeClassesOf, shapeFeaturesDrawn } from "./coverage.ts";
 export {
   type NumberOptions,
   type PrimitiveCall,
