@@ -8,6 +8,9 @@ import { describeKnownBugs } from "../regressions/known-bugs.ts";
 const webgl = await createTfjsBackend();
 registerBackend(webgl);
 
-describeLaws({ backend: webgl, dtype: "float32", reference: jsBackend }, { samples: 2, programs: 3, cover: false });
+describeLaws(
+  { backend: webgl, dtype: "float32", reference: jsBackend },
+  { samples: 2, programs: 3, cover: false },
+);
 describeKinks(webgl, "float32");
 describeKnownBugs(webgl);
