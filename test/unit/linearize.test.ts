@@ -18,6 +18,7 @@ import {
   jvp,
   linearTranspose,
   linearize,
+  ones,
   profile,
   requireLinear,
   scan,
@@ -27,8 +28,10 @@ import {
   tidy,
   vjp,
   vmap,
+  wasmBackend,
   where,
   whileLoop,
+  withBackend,
 } from "cotangent";
 import { RecordedDraw, type Subject, drawProgram } from "@cotangent/verify";
 import { gen, sample } from "fast-check";
@@ -155,6 +158,20 @@ describe("linearize", () => {
     linearize((v: Value) => (escaped = v.sin()), x);
     expect(() => escaped.mul(2)).toThrow(EscapedTracerError);
     expect(() => escaped.mul(2)).toThrow(/linearize/);
+  });
+
+  test("is one program for all points, which keeps its constants once", () => {
+    withBackend(wasmBackend, () => {
+      const alive = (at: number): number => {
+        tidy(() => {
+          const [, push] = linearize((v: Value) => [v.sin(), ones([1])], tensor([at, 1]));
+          void push(tensor([1, 2]));
+        });
+        return wasmBackend.memory().buffers;
+      };
+      const before = alive(1);
+      expect([2, 3, 4, 5].map(alive)).toEqual(Array(4).fill(before));
+    });
   });
 
   test("holds what the map needs, and its results alone are new", () => {

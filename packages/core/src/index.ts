@@ -44,7 +44,7 @@ export { type Execution } from "./cost/jacobians.ts";
 export { type JacobianMode, type ModeChoice, type ModeOptions, chooseMode, modeOf } from "./cost/modes.ts";
 export { type TimeModel, calibrate, defaultTimeModel, predictedTime } from "./cost/time.ts";
 export * from "./graph/differentiate.ts";
-export { paramsKey, sameStructure, structuralHash } from "./graph/hash.ts";
+export { intern, paramsKey, sameStructure, structuralHash } from "./graph/hash.ts";
 export { allBatched, batchByLoop, batchOf, moveAxis, overChannels, overImages } from "./vmap/batch-rules.ts";
 export { BatchTrace, Batched } from "./vmap/batch-trace.ts";
 export { type BatchAxes, type VmapOptions, vmap } from "./vmap/vmap.ts";

@@ -9,6 +9,7 @@ import {
   evaluateGraph,
   fail,
   followOrigins,
+  intern,
   leaves,
   mapTree,
   outputTree,
@@ -78,9 +79,12 @@ export function linearize<A extends readonly unknown[] = Value[], R = Value>(
       output,
       results.map(({ primal }) => primal),
     ) as Lifted<R>;
+    // Linearized again, at whatever point, it is the same program.
+    let program: Graph | undefined;
     const map = (...tangents: unknown[]): unknown => {
       const flat = inputTangents(tangents, lifted, inputs);
-      return withLeaves(output, evaluateGraph(graph, [...flat, ...captured]));
+      program ??= intern(graph);
+      return withLeaves(output, evaluateGraph(program, [...flat, ...captured]));
     };
     return [value, Object.assign(map, { graph, captured }) as unknown as LinearMap<A, R>];
   } finally {
