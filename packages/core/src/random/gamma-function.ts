@@ -62,9 +62,26 @@ export function lgamma(x: number): number {
   return lgammaAroundTwo(y - 2) + Math.log(product);
 }
 
+/** The zero of ψ, and what that lacks. */
+const digammaZero = 1.4616321449683622;
+const digammaZeroRest = 9.549995429965697e-17;
+let aroundZero: number[] | undefined;
+
+/** ψ(x) next to its zero by its Taylor series there, where it would be the difference of numbers of size 1. */
+function digammaAroundZero(x: number): number {
+  aroundZero ??= Array.from({ length: 40 }, (_, k) =>
+    k === 0 ? 0 : polygamma(k, digammaZero) / factorial(k),
+  );
+  const s = x - digammaZero - digammaZeroRest;
+  let sum = 0;
+  for (let k = aroundZero.length - 1; k >= 1; k--) sum = (sum + aroundZero[k]) * s;
+  return sum;
+}
+
 /** The derivative of order n + 1 of log Γ(x), for x > 0; NaN below. */
 export function polygamma(n: number, x: number): number {
   if (!(x > 0)) return x === 0 ? (n % 2 === 0 ? -Infinity : Infinity) : NaN;
+  if (n === 0 && x !== 1 && Math.abs(x - digammaZero) < 0.5) return digammaAroundZero(x);
   const sign = n % 2 === 0 ? -1 : 1;
   // 1/x^(n + 1) for each step of the recurrence, the smallest first.
   const steps = Math.max(0, Math.ceil(large + n - x));
