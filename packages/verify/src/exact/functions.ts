@@ -48,7 +48,7 @@ export interface ExactFunction {
   readonly args: readonly ExactArgument[];
   /** The highest order of derivatives that is tried, where that is less than 2: arbitrary precision takes long. */
   readonly highest?: 1;
-  /** Whether it is computed by sums whose terms cancel, so that it is as right as its arguments are, not as its digits. */
+  /** Whether terms of it cancel, or roundings on the way grow, so that it is as right as its arguments are, not as its digits. */
   readonly cancels?: boolean;
   /** Whether there is no derivative at some arguments, or next to them. */
   readonly kink?: (...args: number[]) => boolean;
@@ -442,6 +442,8 @@ const known: Readonly<Record<string, ExactFunction>> = {
   },
   gammaQuantile: {
     of: ([p, alpha]) => gammaQuantile(p, alpha),
+    // Where it is small it is a power of 1 / α.
+    cancels: true,
     highest: 1,
     args: [
       { within: [0, 1], scale: "unit", tried: [1e-3, 0.999] },
