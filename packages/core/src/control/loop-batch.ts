@@ -1,7 +1,8 @@
 /** A loop over a batch, whose elements may end at different steps. */
 import { evaluateGraph } from "../graph/evaluate.ts";
 import type { Graph } from "../graph/graph.ts";
-import { intern } from "../graph/hash.ts";
+import { remembered } from "../graph/differentiate.ts";
+import { intern, structuralHash } from "../graph/hash.ts";
 import { graphOf } from "../graph/stage.ts";
 import { where } from "../primitives/selection.ts";
 import type { Value } from "../value.ts";
@@ -9,6 +10,9 @@ import { batchAval, batchedGraph } from "../vmap/batch-graph.ts";
 import { moveAxis } from "../vmap/batch-rules.ts";
 import { type LoopParams, kindOf } from "./loop-params.ts";
 import { maskOf, mayFail, substituted } from "./masking.ts";
+
+const maskedBodies = new WeakMap<Graph, Map<string, Graph>>();
+const conditionsOfAny = new WeakMap<Graph, Map<string, Graph>>();
 
 export interface BatchedLoop {
   readonly params: LoopParams;
@@ -51,26 +55,34 @@ export function batchedLoop(
   const own = batchedGraph(condition, size, marks, backend, "all").graph;
   const step = batchedGraph(body, size, marks, backend, "all").graph;
   const avals = body.inputs.map((aval, i) => (marks[i] ? batchAval(aval, size) : aval));
-  const masked = graphOf(
-    "vmap of a loop",
-    (...inputs) => {
-      const [goesOn] = evaluateGraph(own, inputs);
-      const safe = mayFail(body) ? substituted(inputs, marks, goesOn) : inputs;
-      return evaluateGraph(step, safe).map((next, i) =>
-        where(maskOf(goesOn, next.rank), next, inputs[constants + i]),
-      );
-    },
-    avals,
-    backend,
-  );
-  const any = graphOf(
-    "vmap of a loop",
-    (...inputs) => [evaluateGraph(own, inputs)[0].astype("int32").sum().gt(0)],
-    avals,
-    backend,
-  );
+  const masked = (): Graph =>
+    graphOf(
+      "vmap of a loop",
+      (...inputs) => {
+        const [goesOn] = evaluateGraph(own, inputs);
+        const safe = mayFail(body) ? substituted(inputs, marks, goesOn) : inputs;
+        return evaluateGraph(step, safe).map((next, i) =>
+          where(maskOf(goesOn, next.rank), next, inputs[constants + i]),
+        );
+      },
+      avals,
+      backend,
+    );
+  const any = (): Graph =>
+    graphOf(
+      "vmap of a loop",
+      (...inputs) => [evaluateGraph(own, inputs)[0].astype("int32").sum().gt(0)],
+      avals,
+      backend,
+    );
+  // Both graphs are the same ones whenever the loop is met again, so that their constants are.
+  const key = `${constants} ${structuralHash(own)}`;
   return {
-    params: { ...params, body: intern(masked), condition: intern(any) },
+    params: {
+      ...params,
+      body: remembered(maskedBodies, step, key, () => intern(masked())),
+      condition: remembered(conditionsOfAny, step, key, () => intern(any())),
+    },
     carries: carried(),
     rows: [],
   };
