@@ -5,14 +5,17 @@ import {
   type Buffer,
   DTypeError,
   type DType,
+  type Graph,
   type Kernel,
   type MemoryFigures,
   type MultipleKernel,
+  type Program,
   ShapeError,
   type Tensor,
   type Token,
   type TypedArray,
   fail,
+  fused,
   hostArray,
 } from "@cotangent/core";
 import {
@@ -27,6 +30,7 @@ import {
 } from "@tensorflow/tfjs-core";
 import type { MathBackendWebGL } from "@tensorflow/tfjs-backend-webgl";
 import "@tensorflow/tfjs-backend-webgl";
+import { compileCluster, isExpression, mostNodes } from "./cluster.ts";
 import { contractions, maxPool2d } from "./contraction.ts";
 import { elementwise, runExpression } from "./elementwise.ts";
 import { glslExpressions } from "./glsl.ts";
@@ -99,6 +103,29 @@ export class TfjsBackend implements Backend {
           : (kernel(inputs, output, params) as TfTensor);
         return keep(addingUp.has(name) && output.dtype === "int32" ? whole(result, output) : result);
       });
+    };
+  }
+
+  /**
+   * On WebGL elementwise nodes are one shader for several of them: a graph is run with its clusters as calls, and a graph
+   * that is one cluster is compiled.
+   */
+  compile(graph: Graph): Program | Graph {
+    if (this.tfjsName !== "webgl") return graph;
+    const isCluster =
+      graph.nodes.length <= mostNodes &&
+      graph.inputs.length > 0 &&
+      graph.nodes.every((node) => isExpression(node, graph)) &&
+      graph.constants.every((constant) => constant.rank === 0);
+    if (!isCluster) return fused(graph, { among: isExpression, mostNodes });
+    const program = compileCluster(graph);
+    if (program === undefined) return graph;
+    return {
+      run: (inputs) => {
+        this.#makeCurrent();
+        graph.avals.forEach((aval) => this.#requireTexture(aval));
+        return program.run(inputs);
+      },
     };
   }
 

@@ -204,6 +204,7 @@ export const glslExpressions: Readonly<Record<string, string>> = {
   not: "1.0 - a",
   isFinite: "isnan_(a) || isinf_(a) ? 0.0 : 1.0",
   stopGradient: "a",
+  straightThrough: "a",
   broadcastTo: "a",
 
   add: "a + b",

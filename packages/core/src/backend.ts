@@ -39,10 +39,11 @@ export interface Backend {
   readonly kernels: Map<string, Kernel>;
   readonly multipleKernels: Map<string, MultipleKernel>;
   /**
-   * The graph as one program. Undefined where it is too large for one: its parts are then compiled one by one. Without this
-   * method graphs are run node by node.
+   * The graph as one program; or a graph of the same values that is run node by node, perhaps the same one, of whose calls
+   * the backend is asked in turn. Undefined where it is too large for one program: its parts are then compiled one by one.
+   * Without this method graphs are run node by node.
    */
-  compile?(graph: Graph): Program | undefined;
+  compile?(graph: Graph): Program | Graph | undefined;
   /** Stores host elements (row-major; bool as 0 and 1). The array is the backend's own from then on. */
   fromHost(data: TypedArray, aval: Aval): Buffer;
   /** Stores one number as a rank-0 buffer; the number is already one of that dtype but for float32 rounding. */

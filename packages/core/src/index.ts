@@ -150,7 +150,13 @@ export {
   type Recomputation,
   explain,
 } from "./passes/explain.ts";
-export { type Cluster, type ClusterKind, fused, fusionClusters } from "./passes/fusion.ts";
+export {
+  type Cluster,
+  type ClusterKind,
+  type FusionOptions,
+  fused,
+  fusionClusters,
+} from "./passes/fusion.ts";
 export { withoutCalls } from "./passes/inlining.ts";
 export type { Tell } from "./passes/rewriter.ts";
 export { rules as simplificationRules } from "./passes/rules.ts";

@@ -6,7 +6,7 @@ import { withoutDeadCode } from "../passes/dead-code.ts";
 import { Tensor } from "../tensor.ts";
 import type { Recorder, Value } from "../value.ts";
 import { requireInputs } from "./check.ts";
-import { type Draft, type Graph, GraphBuilder, type GraphNode, type Variable, copyNode } from "./graph.ts";
+import { type Draft, Graph, GraphBuilder, type GraphNode, type Variable, copyNode } from "./graph.ts";
 import { withOrigin } from "./origin.ts";
 
 /**
@@ -190,6 +190,23 @@ class Compiled implements Executable {
   }
 }
 
+/** Runs another graph of the same values, which the backend would rather run; not while anybody observes the nodes. */
+class Replaced implements Executable {
+  private readonly graph: Graph;
+  private readonly backend: Backend;
+  private readonly other: Graph;
+
+  constructor(graph: Graph, backend: Backend, other: Graph) {
+    this.graph = graph;
+    this.backend = backend;
+    this.other = other;
+  }
+
+  run(inputs: readonly Tensor[]): Tensor[] {
+    return interpreterOf(isObserved() ? this.graph : this.other, this.backend).run(inputs);
+  }
+}
+
 /** A graph that is too large for one program: two of half its nodes, one after the other. */
 class Halves implements Executable {
   private readonly first: Executable;
@@ -266,9 +283,10 @@ const interpreterOf = (graph: Graph, backend: Backend): Interpreter =>
 /** The graph ready to run on a backend, prepared once. */
 export function executableOf(graph: Graph, backend: Backend): Executable {
   return cached(executables, graph, backend, () => {
-    if (backend.compile === undefined) return interpreterOf(graph, backend);
-    const program = backend.compile(graph);
-    if (program !== undefined) return new Compiled(graph, backend, program);
+    const made = backend.compile === undefined ? graph : backend.compile(graph);
+    if (made === graph) return interpreterOf(graph, backend);
+    if (made instanceof Graph) return new Replaced(graph, backend, made);
+    if (made !== undefined) return new Compiled(graph, backend, made);
     return graph.nodes.length > fewNodes ? new Halves(graph, backend) : interpreterOf(graph, backend);
   });
 }

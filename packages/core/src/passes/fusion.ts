@@ -60,6 +60,13 @@ interface Group {
   after: Group | undefined;
 }
 
+export interface FusionOptions {
+  /** Whether a node may be in a cluster; by default any of which the pass knows that it is one loop. */
+  readonly among?: (node: GraphNode, graph: Graph) => boolean;
+  /** The most nodes of one cluster; by default as many as there are. */
+  readonly mostNodes?: number;
+}
+
 /** Whether a node repeats its input, or is a number made of numbers: what a loop reads or has ready, at no cost. */
 const isFeeder = ({ avals }: Graph, { primitive, inputs, outputs }: GraphNode): boolean =>
   primitive.name === "broadcastTo" ||
@@ -75,10 +82,12 @@ class Fusion {
   /** For each node, the nodes that define what it uses. */
   private readonly operands: readonly number[][];
   private readonly isOutput: Uint8Array;
+  private readonly mostNodes: number;
 
-  constructor(graph: Graph) {
+  constructor(graph: Graph, { among = () => true, mostNodes = Infinity }: FusionOptions) {
     this.graph = graph;
-    this.groups = graph.nodes.map((node, n) => startingGroup(graph, node, n));
+    this.mostNodes = mostNodes;
+    this.groups = graph.nodes.map((node, n) => startingGroup(graph, node, n, among(node, graph)));
     this.groups.forEach((group, n) => {
       group.before = this.groups[n - 1];
       group.after = this.groups[n + 1];
@@ -147,7 +156,7 @@ class Fusion {
   /** Makes one group of those of two nodes, where that is one loop and the graph stays acyclic. */
   private join(first: number, second: number): boolean {
     const [a, b] = [this.groups[first], this.groups[second]];
-    if (a === b) return false;
+    if (a === b || a.nodes.length + b.nodes.length > this.mostNodes) return false;
     const shape = this.commonShape(a, b);
     if (shape === undefined) return false;
     if (a.axes !== undefined && b.axes !== undefined && a.axes.join() !== b.axes.join()) return false;
@@ -283,7 +292,7 @@ class Fusion {
 }
 
 /** What a node is alone: a loop over its output's shape, or, if it is a reduction, over its input's. */
-function startingGroup({ avals }: Graph, node: GraphNode, n: number): Group {
+function startingGroup({ avals }: Graph, node: GraphNode, n: number, isIn: boolean): Group {
   const { primitive, inputs, outputs, params } = node;
   const group = {
     nodes: [n],
@@ -294,7 +303,7 @@ function startingGroup({ avals }: Graph, node: GraphNode, n: number): Group {
     before: undefined,
     after: undefined,
   };
-  if (primitive.form === "multiple") return group;
+  if (primitive.form === "multiple" || !isIn) return group;
   if (primitive.elementwise || primitive.name === "broadcastTo")
     return { ...group, shape: avals[outputs[0]].shape };
   if (!reductions.has(primitive.name)) return group;
@@ -312,16 +321,16 @@ function startingGroup({ avals }: Graph, node: GraphNode, n: number): Group {
  * computes their inputs, then those that read the same value join each other, at last broadcasts and numbers join the
  * one cluster that uses them. A call, a loop or any other node is in none.
  */
-export function fusionClusters(graph: Graph): Cluster[] {
-  return new Fusion(graph).clusters();
+export function fusionClusters(graph: Graph, options: FusionOptions = {}): Cluster[] {
+  return new Fusion(graph, options).clusters();
 }
 
 /**
  * The graph with each cluster as one call. It gives the same values to the last bit. Running it in the executor gains
  * nothing by itself: it is for backends that make one kernel of a call, and for looking at.
  */
-export function fused(graph: Graph): Graph {
-  const clusters = fusionClusters(graph);
+export function fused(graph: Graph, options: FusionOptions = {}): Graph {
+  const clusters = fusionClusters(graph, options);
   if (clusters.length === 0) return graph;
   const { builder, drafts } = rebuild(graph);
   for (const step of stepsOf(graph, clusters)) {
