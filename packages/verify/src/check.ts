@@ -172,14 +172,15 @@ export function check(
   const everySample = property(gen(), (generate) => {
     const draw = new RecordedDraw(generate);
     const drawn = subject(draw);
+    const features = law.drawsNumbers === true ? [] : (drawn.features ?? []);
     const outcome = tidy(() => judged(law, drawn, setting, draw));
     if (!outcome.judged) {
       countIn(tally.classed, outcome.class);
       if (!outcome.inapplicable) tally.missed++;
-      for (const feature of drawn.features ?? []) tally.unexercised[feature] ??= outcome.class;
+      for (const feature of features) tally.unexercised[feature] ??= outcome.class;
     } else if (outcome.failure === undefined) {
       tally.judged++;
-      for (const feature of drawn.features ?? []) countIn(tally.exercised, feature);
+      for (const feature of features) countIn(tally.exercised, feature);
     } else throw new Broken(outcome.failure, drawn);
   });
   const details = checkProperty(everySample, {
@@ -263,18 +264,24 @@ export function checkLaw(
   const { cover = true, path } = options;
   let report = judge(options);
   // Where a law speaks of no sample, more of them say nothing.
-  if (cover && path === undefined && report.judged + report.missed > 0)
+  if (cover && path === undefined && law.drawsNumbers !== true && report.judged + report.missed > 0)
     for (const [feature, paths] of pathsTo(primitive))
       for (const one of paths) {
         if (report.failure !== undefined || report.exercised[feature] !== undefined) break;
         report = merged(report, judge({ ...options, seed: coverSeed, path: one, samples: 1, mayMiss: true }));
       }
-  // What has derivatives must have had something to differentiate.
+  return isDifferentiable(primitive) ? orIdle(report) : report;
+}
+
+/** The report, or a failure where a law of derivatives found nothing to differentiate in what has some. */
+export function orIdle(report: Report): Report {
   const { "no float input": noInput = 0, "no float output": noOutput = 0, ...others } = report.classed;
   const isIdle = noInput + noOutput > 0 && Object.keys(others).length === 0;
-  if (report.judged > 0 || !isIdle || !isDifferentiable(primitive)) return report;
-  const idleText = `${primitive.name}: the law "${law.name}" found nothing to differentiate: ${JSON.stringify(report.classed)}`;
-  return { ...report, failure: general(idleText) };
+  if (report.judged > 0 || report.failure !== undefined || !isIdle) return report;
+  const text =
+    `${report.subject}: the law "${report.law}" found nothing to differentiate: ${JSON.stringify(report.classed)}. ` +
+    `What has no derivatives is judged by laws of values: reference, staged, vmapped, avals, memory.`;
+  return { ...report, failure: general(text) };
 }
 
 /** Two reports of one law and subject as one; the failure is the first there was, with its seed. */

@@ -37,6 +37,8 @@ export interface Law {
   readonly subjects?: "primitives";
   /** The part of the samples that it is judged on, where each takes long. */
   readonly share?: number;
+  /** Whether it draws numbers of its own, so that it says nothing of the sample's shapes. */
+  readonly drawsNumbers?: boolean;
   judge(subject: Subject, setting: Setting, draw: RecordedDraw): Outcome;
 }
 
@@ -248,6 +250,7 @@ export const secondOrder: Law = {
   statement:
     "wᵀ H v is the same in all four compositions of the modes, and symmetric, for H the Hessian of <ȳ, f²>",
   judge: (subject, setting, draw) => {
+    if (modesOf(subject).length < 2) return inapplicable("one mode alone");
     const instance = new Instance(subject, setting.backend, setting.dtype);
     const outputs = instance.smooth(...instance.inputs);
     const nothing = nothingToJudge(subject, instance, outputs);
@@ -379,12 +382,19 @@ export const sameAsReference: Law = {
     if (!differentiable) return compared("f(x)", found, expected, middle, valuesAgain) ?? holds;
     // A relative perturbation of every input by one roundoff moves the result by at most about |J| |x|.
     const moves = reference.inputs.map((input) => shapedLike(input, input.dataSync().map(Math.abs)));
-    const condition = middle + norm(numbersOf(reference.jvp(moves)));
     const v = draw.direction(sizeOf(instance.inputs));
     const smooth = expected.filter((output) => output.aval.floating);
     const ybar = draw.direction(sizeOf(smooth));
-    const push = (at: Instance): Value[] => at.jvp(directions(at.inputs, v));
-    const pull = (at: Instance): Value[] => at.vjp(directions(at.smooth(...at.inputs), ybar));
+    const [hasForward, hasReverse] = (["forward", "reverse"] as const).map((mode) =>
+      modesOf(subject).includes(mode),
+    );
+    const push = (at: Instance): Value[] => (hasForward ? at.jvp(directions(at.inputs, v)) : []);
+    const pull = (at: Instance): Value[] =>
+      hasReverse ? at.vjp(directions(at.smooth(...at.inputs), ybar)) : [];
+    const moved = hasForward
+      ? norm(numbersOf(reference.jvp(moves)))
+      : norm(numbersOf(pull(reference))) * norm(numbersOf(reference.inputs));
+    const condition = middle + moved;
     const [pushed, pulled] = [push(reference), pull(reference)];
     const sizes = condition + norm(numbersOf(pushed)) + norm(numbersOf(pulled));
     return (
@@ -412,8 +422,10 @@ export const memory: Law = {
         const instance = new Instance(subject, setting.backend, setting.dtype);
         const outputs = instance.smooth(...instance.inputs);
         if (subject.cut === "refused" || instance.inputs.length === 0 || outputs.length === 0) return;
-        instance.jvp(directions(instance.inputs, draw.direction(sizeOf(instance.inputs))));
-        instance.vjp(directions(outputs, draw.direction(sizeOf(outputs))));
+        const modes = modesOf(subject);
+        if (modes.includes("forward"))
+          instance.jvp(directions(instance.inputs, draw.direction(sizeOf(instance.inputs))));
+        if (modes.includes("reverse")) instance.vjp(directions(outputs, draw.direction(sizeOf(outputs))));
       });
     };
     run();

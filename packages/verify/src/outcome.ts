@@ -73,7 +73,7 @@ export interface Discrepancy {
 /** How much larger an error may be than the largest of the few that were tried. */
 const beyondSpread = 8;
 /** A tolerance above this part of what is compared would let anything pass. */
-const hopeless = 0.01;
+export const hopeless = 0.01;
 
 /**
  * Fails where the discrepancy is more than rounding explains. That is a bound at first: roundoff times the number of

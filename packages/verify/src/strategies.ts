@@ -15,8 +15,16 @@ import { jvp, linearize } from "@cotangent/forward-mode";
 import { linearTranspose, vjp } from "@cotangent/reverse-mode";
 import { type Law, nothingToJudge } from "./laws.ts";
 import { distance, norm, numbersOf } from "./numbers.ts";
-import { type Outcome, fails, holds, showNumbers, weigh } from "./outcome.ts";
-import { Instance, directions, sizeOfAll as sizeOf } from "./subject.ts";
+import { type Outcome, fails, holds, inapplicable, showNumbers, weigh } from "./outcome.ts";
+import {
+  type Composition,
+  Instance,
+  type Mode,
+  compositionsOf,
+  directions,
+  modesOf,
+  sizeOfAll as sizeOf,
+} from "./subject.ts";
 
 export type Run = (...values: Value[]) => Value[];
 type Strategy = (f: Run, example: readonly Value[]) => Run;
@@ -83,19 +91,11 @@ function difference(found: readonly Value[], wanted: readonly Value[]): string |
 
 const floats = (values: readonly Value[]): Value[] => values.filter((value) => value.aval.floating);
 
-/** Both modes in every order; the inner one first. */
-export const compositions = ["forward of reverse", "reverse of forward", "reverse of reverse"] as const;
-
 /**
  * The derivative of (J of f²)ᵀ ȳ along v, by two modes one over the other: squared, so that linear functions have one too. It
  * takes the point of `count` values, the constants up to `total`, then v, then ȳ.
  */
-export function secondDerivative(
-  f: Run,
-  composition: (typeof compositions)[number],
-  count: number,
-  total: number,
-): Run {
+export function secondDerivative(f: Run, composition: Composition, count: number, total: number): Run {
   return (...all) => {
     const [point, rest] = [all.slice(0, count), all.slice(count, total)];
     const [v, ybar] = [all.slice(total, total + count), all.slice(total + count)];
@@ -143,7 +143,7 @@ export const staged: Law = {
     const count = instance.inputs.length;
     const pointOf = (at: Instance): Value[] => [...at.inputs, ...at.constants];
     const total = pointOf(instance).length;
-    if (total === 0) return holds;
+    if (total === 0) return inapplicable("no input");
     const functionOf =
       (at: Instance): Run =>
       (...all) =>
@@ -209,15 +209,22 @@ export const staged: Law = {
     const [v, ybar] = [draw.direction(sizeOf(instance.inputs)), draw.direction(sizeOf(smooth))];
     const forward = (at: Instance): Value[] => directions(at.inputs, v);
     const back = (at: Instance): Value[] => directions(at.smooth(...at.inputs), ybar);
-    const derivatives: Derivative[] = [
-      { what: "J v", derive: pushed, mayRegroup: false, seeds: forward },
-      { what: "Jᵀ ȳ", derive: pulled, mayRegroup: subject.regroups === true, seeds: back },
-    ];
+    const modes = modesOf(subject);
+    const derivatives: Derivative[] = [];
+    if (modes.includes("forward"))
+      derivatives.push({ what: "J v", derive: pushed, mayRegroup: false, seeds: forward });
+    if (modes.includes("reverse"))
+      derivatives.push({
+        what: "Jᵀ ȳ",
+        derive: pulled,
+        mayRegroup: subject.regroups === true,
+        seeds: back,
+      });
+    const compositions = compositionsOf(subject);
     // They cost more than all of the others: one sample in six.
-    if (draw.int(0, 5) === 0) {
+    if (compositions.length > 0 && draw.int(0, 5) === 0) {
       const composition = draw.choose(compositions);
-      const sizes =
-        norm(numbersOf(instance.jvp(forward(instance)))) * norm(numbersOf(instance.vjp(back(instance))));
+      const sizes = norm(numbersOf(instance.vjp(back(instance)))) * sizeOfJvp(instance, forward, modes);
       derivatives.push({
         what: `the second derivative, ${composition}`,
         derive: (g) => secondDerivative(g, composition, count, total),
@@ -248,11 +255,19 @@ export const staged: Law = {
   },
 };
 
+/** How large J v is, or where there is no forward mode, v itself. */
+export const sizeOfJvp = (
+  instance: Instance,
+  seeds: (at: Instance) => Value[],
+  modes: readonly Mode[],
+): number => norm(numbersOf(modes.includes("forward") ? instance.jvp(seeds(instance)) : seeds(instance)));
+
 /** A third VJP, derived from the JVP alone: the transpose of the linearised function. */
 export const transposed: Law = {
   name: "transposed",
   statement: "Jᵀ ȳ by the rules of the VJP is the transpose of the linearised JVP, applied to ȳ",
   judge: (subject, setting, draw) => {
+    if (modesOf(subject).length < 2) return inapplicable("one mode alone");
     const instance = new Instance(subject, setting.backend, setting.dtype);
     const outputs = instance.smooth(...instance.inputs);
     const nothing = nothingToJudge(subject, instance, outputs);

@@ -17,6 +17,7 @@ import {
 import { jvp } from "@cotangent/forward-mode";
 import { vjp } from "@cotangent/reverse-mode";
 import { shapeFeatures } from "./coverage.ts";
+import { Relocated, Relocation } from "./relocation.ts";
 import { type Call, type HostInput, type RecordedDraw, showCall } from "./draw.ts";
 
 /** A function of several float values with several outputs, and a point at which it is smooth. */
@@ -53,6 +54,8 @@ export interface Subject {
   readonly keepsGraphs?: boolean;
   /** The modes in which it can be differentiated; by default both. */
   readonly modes?: readonly Mode[];
+  /** Whether it may make tensors, or close over some, that are not where its inputs are. */
+  readonly closes?: boolean;
 }
 
 /** One call of a primitive. */
@@ -69,6 +72,17 @@ export type Mode = "forward" | "reverse";
 
 const bothModes: readonly Mode[] = ["forward", "reverse"];
 export const modesOf = ({ modes = bothModes }: Subject): readonly Mode[] => modes;
+
+/** Both modes in every order; the inner one first. */
+export type Composition = "forward of reverse" | "reverse of forward" | "reverse of reverse";
+
+/** Those that a subject has. */
+export function compositionsOf(subject: Subject): readonly Composition[] {
+  const modes = modesOf(subject);
+  if (!modes.includes("reverse")) return [];
+  const mixed: readonly Composition[] = ["forward of reverse", "reverse of forward"];
+  return [...(modes.includes("forward") ? mixed : []), "reverse of reverse"];
+}
 
 /** A function without derivatives: they are zero, or asking for one is refused. */
 export type Cut = "zero" | "refused";
@@ -158,7 +172,8 @@ export function upload({ shape, dtype, data }: HostInput, backend: Backend, floa
 export function shapedLike(value: Value, data: ArrayLike<number>): Value {
   const host = hostArray(value.dtype, value.size);
   host.set(data);
-  return fromHost(host, avalOf(value.shape, value.dtype), value.backend);
+  const found = fromHost(host, avalOf(value.shape, value.dtype), value.backend);
+  return value instanceof Relocated ? value.relocation.of(found) : found;
 }
 
 export const sizeOfAll = (values: readonly Value[]): number =>
@@ -178,10 +193,15 @@ export class Instance {
   /** Primitives evaluated so far: what rounding errors grow with. */
   evaluations = 0;
 
-  constructor(subject: Subject, backend: Backend, dtype: FloatDType) {
+  /** @param relocation of a subject elsewhere than where it is judged. */
+  constructor(subject: Subject, backend: Backend, dtype: FloatDType, relocation?: Relocation) {
     this.#subject = subject;
-    this.inputs = subject.point.map((input) => upload(input, backend, dtype));
-    this.constants = subject.constants.map((input) => upload(input, backend, dtype));
+    const placed = (input: HostInput): Value => {
+      const value = upload(input, backend, dtype);
+      return relocation === undefined ? value : relocation.of(value);
+    };
+    this.inputs = subject.point.map(placed);
+    this.constants = subject.constants.map(placed);
   }
 
   /** The same subject in float64 on another backend, at the very point at which this one stands after rounding. */
@@ -194,7 +214,7 @@ export class Instance {
       point: exact(point, this.inputs),
       constants: exact(constants, this.constants),
     };
-    return new Instance(subject, backend, "float64");
+    return new Instance(subject, backend, "float64", subject.closes === true ? new Relocation() : undefined);
   }
 
   readonly apply = (...inputs: Value[]): Value[] => this.#subject.apply(inputs, this.constants);

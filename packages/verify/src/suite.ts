@@ -21,11 +21,12 @@ import {
   checkLaw,
   checkPrograms,
   everyPrimitive,
+  orIdle,
 } from "./check.ts";
 import { shapeClassesOf } from "./coverage.ts";
 import { type HostInput, type RecordedDraw, isArbitrary, roomOf, showTensor } from "./draw.ts";
 import { laws } from "./every-law.ts";
-import type { Law } from "./laws.ts";
+import { type Law, reverseDifferences } from "./laws.ts";
 import { ruleLaws } from "./rule-laws.ts";
 import { type Mode, type Setting, type Subject, inOrderOf } from "./subject.ts";
 
@@ -104,13 +105,17 @@ function drawInputs(
 export interface FunctionOptions extends SuiteOptions {
   /** How messages call it; by default its own name. */
   readonly name?: string;
-  /** The modes in which it has derivatives: ["reverse"] for a function that has a VJP alone. By default both. */
+  /**
+   * The modes in which it has derivatives: ["reverse"] for a function that has a VJP alone. By default both. Laws that need
+   * another mode are inapplicable then.
+   */
   readonly modes?: readonly Mode[];
 }
 
 /**
  * Checks a function by all laws: both modes against each other and against differences, to second order, staged, batched, on
- * the backend against the reference.
+ * the backend against the reference. It may make tensors and close over some. One in which JavaScript looks at elements
+ * (`x.item() > 0`) cannot be traced: give it laws without `staged`, `vmapped` and `avals`.
  *
  * @param f takes one value per input, and gives a tree of values.
  * @param inputs see `Inputs`; `argument(shape, domain)` makes one.
@@ -141,11 +146,15 @@ export function checkFunction(
         shapeClassesOf(shape).map((shapeClass) => `argument ${i}: ${shapeClass}`),
       ),
       apply: (values, constants) => leaves(f(...arranged(values, constants))) as Value[],
+      closes: true,
       ...(modes !== undefined && { modes }),
     };
   };
-  const applying = options.laws ?? laws.filter(({ subjects }) => subjects !== "primitives");
-  return applying.map((law) => check(name, law, setting, subject, options));
+  const ofFunctions = laws.filter(({ subjects }) => subjects !== "primitives");
+  // The law of differences is judged by forward mode, where there is one.
+  const hasForward = modes?.includes("forward") ?? true;
+  const applying = options.laws ?? (hasForward ? ofFunctions : [...ofFunctions, reverseDifferences]);
+  return applying.map((law) => orIdle(check(name, law, setting, subject, options)));
 }
 
 /**

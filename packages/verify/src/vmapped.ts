@@ -6,8 +6,17 @@ import type { RecordedDraw } from "./draw.ts";
 import type { Law } from "./laws.ts";
 import { distance, largest, norm, numbersOf } from "./numbers.ts";
 import { type Outcome, fails, holds, inapplicable, showNumbers, weigh } from "./outcome.ts";
-import { type Run, compositions, secondDerivative } from "./strategies.ts";
-import { Instance, type Setting, type Subject, directions, shapedLike, sizeOfAll } from "./subject.ts";
+import { type Run, secondDerivative, sizeOfJvp } from "./strategies.ts";
+import {
+  Instance,
+  type Setting,
+  type Subject,
+  compositionsOf,
+  directions,
+  modesOf,
+  shapedLike,
+  sizeOfAll,
+} from "./subject.ts";
 
 /** Values for each element of a batch, of which those that are not marked are the same for all. */
 interface Batch {
@@ -116,7 +125,8 @@ export const vmapped: Law = {
     const spreadAxis = draw.bool() ? 0 : null;
     // They cost more than all of the others: one sample in six.
     const isSecond = draw.int(0, 5) === 0;
-    const composition = draw.choose(compositions);
+    const compositions = compositionsOf(subject);
+    const composition = compositions.length > 0 ? draw.choose(compositions) : undefined;
     const withSeeds =
       (like: (at: Instance) => readonly Value[], numbers: Float64Array) =>
       (batch: Batch, at: Instance): Batch => {
@@ -143,26 +153,33 @@ export const vmapped: Law = {
           all.slice(total),
         );
       };
+    const [hasForward, hasReverse] = (["forward", "reverse"] as const).map((mode) =>
+      modesOf(subject).includes(mode),
+    );
     return (
-      compared(
-        "J v",
-        subject,
-        setting,
-        plan,
-        instance,
-        pushed,
-        withSeeds((at) => at.inputs, v),
-      ) ??
-      compared(
-        "Jᵀ ȳ",
-        subject,
-        setting,
-        plan,
-        instance,
-        pulled,
-        withSeeds((at) => at.smooth(...at.inputs), ybar),
-      ) ??
-      (isSecond
+      (hasForward
+        ? compared(
+            "J v",
+            subject,
+            setting,
+            plan,
+            instance,
+            pushed,
+            withSeeds((at) => at.inputs, v),
+          )
+        : undefined) ??
+      (hasReverse
+        ? compared(
+            "Jᵀ ȳ",
+            subject,
+            setting,
+            plan,
+            instance,
+            pulled,
+            withSeeds((at) => at.smooth(...at.inputs), ybar),
+          )
+        : undefined) ??
+      (isSecond && composition !== undefined
         ? compared(
             `the second derivative, ${composition}`,
             subject,
@@ -171,7 +188,7 @@ export const vmapped: Law = {
             instance,
             (at) => secondDerivative(f(at), composition, count, total),
             withSeeds((at) => [...at.inputs, ...at.smooth(...at.inputs)], Float64Array.of(...v, ...ybar)),
-            norm(numbersOf(instance.jvp(directions(instance.inputs, v)))) *
+            sizeOfJvp(instance, (at) => directions(at.inputs, v), modesOf(subject)) *
               norm(numbersOf(instance.vjp(directions(smooth, ybar)))),
           )
         : undefined) ??

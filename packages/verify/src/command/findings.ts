@@ -2,6 +2,7 @@
 import { type Cell, kinks, randomPrograms } from "../campaign.ts";
 import { type Report, everyPrimitive, merged } from "../check.ts";
 import { allShapeFeatures, pathsTo } from "../coverage.ts";
+import { laws as everyLaw } from "../every-law.ts";
 import type { Column } from "./column.ts";
 
 /** A column of the matrix: a backend in a dtype. */
@@ -152,6 +153,8 @@ function whyEmpty(report: Report | undefined, feature: string, isDrawn: boolean)
   if (report === undefined) return noTime;
   if (report.failure !== undefined) return "the law fails";
   if (report.judged === 0) return Object.keys(report.classed).sort().join("; ");
+  if (everyLaw.find(({ name }) => name === report.law)?.drawsNumbers === true)
+    return "the law draws numbers of its own, in no shape of these";
   return report.unexercised[feature] ?? (isDrawn ? undefined : "the record draws no such shape");
 }
 

@@ -112,6 +112,7 @@ export const highPrecision: Law = {
     "values, first and second derivatives are those of arbitrary precision, in the tails and next to where they end too",
   subjects: "primitives",
   share: 1 / 4,
+  drawsNumbers: true,
   judge: (subject, setting, draw) => {
     const call = subject.call?.drawn;
     const exact = exactFunctions.get(call?.primitive.name ?? "");
