@@ -131,9 +131,13 @@ function batchedCall(
           call("derivative"),
         ];
   if (before === "") return { at, counterexample: lines.join("\n") };
-  const imports = [["vmap", "cotangent"] as const, ...(derivative?.uses ?? [])]
-    .filter(([name]) => !new RegExp(`^import .*\\b${name}\\b`, "m").test(before))
-    .map(([name, from]) => `import { ${name} } from "${from}";`);
+  const missing = [["vmap", "cotangent"] as const, ...(derivative?.uses ?? [])].filter(
+    ([name]) => !new RegExp(`^import .*\\b${name}\\b`, "m").test(before),
+  );
+  const imports = ["cotangent", "@cotangent/verify"].flatMap((module) => {
+    const names = missing.flatMap(([name, from]) => (from === module ? [name] : []));
+    return names.length === 0 ? [] : [`import { ${names.join(", ")} } from "${module}";`];
+  });
   return { at, counterexample: [...imports, before, ...lines].join("\n") };
 }
 
@@ -192,9 +196,8 @@ export const vmapped: Law = {
         );
       };
     const smoothRun = "(...xs: Value[]) => run(...xs).filter((y) => y.aval.floating)";
-    const pushedText =
-      `(...all: Value[]) => jvp(${smoothRun}, all.slice(0, ${total}), ` +
-      `[...all.slice(${total}), ...new Array<null>(${total - count}).fill(null)])[1]`;
+    const tangents = [`...all.slice(${total})`, ...new Array<string>(total - count).fill("null")];
+    const pushedText = `(...all: Value[]) => jvp(${smoothRun}, all.slice(0, ${total}), [${tangents.join(", ")}])[1]`;
     const pulledText =
       `(...all: Value[]) => vjp(${smoothRun.replace("run(...xs)", `run(...xs, ...all.slice(${count}, ${total}))`)}, ` +
       `...all.slice(0, ${count}))[1](all.slice(${total}))`;
