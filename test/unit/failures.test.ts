@@ -283,6 +283,8 @@ describe("a failure's code", () => {
     const { failure } = checkKinks(primitive, setting);
     expect(failure?.inputs).toEqual([{ shape: [], dtype: "float64", data: [-0] }]);
     expect(failure?.message).toContain("failures:kink at (-0)");
+    expect(failure?.text).toBe(`${failure?.message}\nfor\n${failure?.counterexample}`);
+    expect(failure?.counterexample).toMatch(/^\/\/ on backend "js", in float64\n/);
     expect(numbersOf(pasted(failure?.counterexample ?? ""))).toEqual([0]);
   });
 });

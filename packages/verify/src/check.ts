@@ -16,7 +16,7 @@ export interface CheckOptions {
   readonly seed?: number;
   /** fast-check's path to one failing sample of that seed, which then shrinks as it did before. */
   readonly path?: string;
-  /** Milliseconds after which a check, of one law and one subject, draws no new sample; it has judged those that there were. */
+  /** Milliseconds after which a check draws no new sample: per law and subject, not for all of them together. */
   readonly timeLimit?: number;
   /** Whether to judge none of the samples is no failure: where these are a few of many. */
   readonly mayMiss?: boolean;
@@ -51,10 +51,13 @@ export interface Report {
 }
 
 /** What was found wrong, at the simplest sample that it was found at. */
-export interface Failure extends Finding {
+export interface Failure extends Omit<Finding, "at"> {
   /** All of it, as it is printed. */
   readonly text: string;
-  /** The call or program, as TypeScript to paste; "" where the fault is not one sample's. */
+  /**
+   * The call or program, as TypeScript to paste, after a comment that says for which backend and dtype; "" where the fault is not
+   * one sample's.
+   */
   readonly counterexample: string;
   /** What it is called with, those that have derivatives first. */
   readonly inputs: readonly FailureInput[];
@@ -220,7 +223,7 @@ export function check(
     const orBySeed = options.seed === undefined ? `, or COTANGENT_SEED=${seed}` : "";
     const replay = `replay: { seed: ${seed}, path: "${first}" }${orBySeed}`;
     const said = error instanceof Broken ? error.message : saidBy(error);
-    const finding = error instanceof Broken ? error.finding : { message: said };
+    const { at: _, ...finding }: Finding = error instanceof Broken ? error.finding : { message: said };
     return reportOf(name, law.name, setting, tally, seed, {
       ...finding,
       text: [broken, said, replay].join("\n"),
@@ -356,16 +359,18 @@ export function checkKinks(primitive: Primitive, setting: Setting): Report {
   } catch (error) {
     finding = { message: `${primitive.name} at its kinks: ${saidBy(error)}` };
   }
-  const failure =
-    finding === undefined
-      ? undefined
-      : {
-          ...general(finding.message),
-          ...finding,
-          counterexample: finding.counterexample === undefined ? "" : placed(finding.counterexample, setting),
-          inputs: failureInputs(finding.at ?? [], setting),
-        };
-  return reportOf(primitive.name, "kinks", setting, tally, 0, failure);
+  return reportOf(primitive.name, "kinks", setting, tally, 0, finding && failureAtKink(finding, setting));
+}
+
+function failureAtKink(finding: Finding, setting: Setting): Failure {
+  const { at = [], counterexample: call, ...facts } = finding;
+  const counterexample = call === undefined ? "" : placed(call, setting);
+  return {
+    ...general(call === undefined ? facts.message : [facts.message, "for", counterexample].join("\n")),
+    ...facts,
+    counterexample,
+    inputs: failureInputs(at, setting),
+  };
 }
 
 /** Whether a primitive has derivatives that the differential laws can judge. */
