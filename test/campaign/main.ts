@@ -13,4 +13,5 @@ process.exitCode = await verifyCommand(
     webgl,
   ],
   process.argv.slice(2),
+  { invocation: "pnpm verify" },
 );

@@ -1,8 +1,8 @@
 /** Runs in the browser: the campaign on WebGL, against the reference backend in the same page. */
 import { createTfjsBackend } from "@cotangent/backend-tfjs";
-import { runCampaign } from "@cotangent/verify";
+import { packed, runCampaign } from "@cotangent/verify";
 import { jsBackend, registerBackend } from "cotangent";
-import { type PageGlobals, type Request, packed } from "./wire.ts";
+import type { PageGlobals, Request } from "./wire.ts";
 
 const page = globalThis as unknown as PageGlobals;
 

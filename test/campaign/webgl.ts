@@ -1,10 +1,10 @@
 /** The column of WebGL, judged in a real browser. */
-import type { Report } from "@cotangent/verify";
+import { type Report, unpacked } from "@cotangent/verify";
 import type { Column } from "@cotangent/verify/command";
 import { fileURLToPath } from "node:url";
 import { findBrowser } from "../../tools/browser.ts";
 import { callInPage } from "../../tools/page.ts";
-import { type PageGlobals, type Request, unpacked } from "./wire.ts";
+import type { PageGlobals, Request } from "./wire.ts";
 
 export const webgl: Column = {
   name: "webgl",

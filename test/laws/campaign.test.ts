@@ -27,6 +27,10 @@ const run = (
   });
 const verify = (...args: string[]): ReturnType<typeof run> => run(command, args);
 
+/** What a shell makes of a line. */
+const wordsOf = (line: string): string[] =>
+  Array.from(line.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g), ([, ...words]) => words.find(Boolean) ?? "");
+
 /** The cells of the first row of a printed table that begins so. */
 const row = (stdout: string, begin: string): string[] =>
   stdout
@@ -75,7 +79,7 @@ test("the campaign prints a matrix of subjects, laws and backends, and says how 
   expect(found.coverage.reasons["the record draws no such shape"]).toBeGreaterThan(0);
   expect(new Set(found.totals.map(({ backend }) => backend))).toEqual(new Set(["js", "wasm"]));
   const page = readFileSync(html, "utf8");
-  expect(page).toContain(`<b class="ok">0</b>failures`);
+  expect(page).toContain("<title>Verification: 0 failures</title>");
   expect(page.match(/js float64: holds, 3\d judged/g)?.length).toBe(
     // Of a law with a share of the samples there are fewer.
     columns.filter(
@@ -111,7 +115,7 @@ test.each([
   child.stdout.on("data", (text) => (stdout += String(text)));
   if (what !== "its time") setTimeout(() => child.kill(what === "an interrupt" ? "SIGINT" : "SIGTERM"), 4000);
   const [code] = (await once(child, "close")) as [number | null];
-  expect(code).toBe(0);
+  expect(code, stdout).toBe(0);
   expect(row(stdout, "add")).toContain("✓");
   expect(stdout).toMatch(
     /[1-9]\d* samples judged, .* It was (interrupted|out of time): this is what was covered\.\n$/,
@@ -141,13 +145,30 @@ describe("the command of the package", () => {
       reports: { law: string; failure?: { counterexample: string; error: number; tolerance: number } }[];
     };
     const failure = found.reports.find(({ law }) => law === "adjoint")?.failure;
-    expect(failure?.counterexample).toMatch(/^bind\(primitives\(\)\.get\("wrongSine"\)!/);
+    expect(failure?.counterexample).toMatch(
+      /^\/\/ on backend "js", in float64\nbind\(primitives\(\)\.get\("wrongSine"\)!/,
+    );
     expect(failure?.error).toBeGreaterThan(failure?.tolerance ?? Infinity);
 
-    const replay = /--primitive wrongSine --law "adjoint" .*/.exec(stdout)?.[0] ?? "";
-    const again = run(binary, ["--module", path, ...replay.replaceAll('"', "").split(" ")]);
+    // The line as it is printed, module and all.
+    const again = run(binary, wordsOf(/^cotangent-verify (.* --law "adjoint" .*)$/m.exec(stdout)?.[1] ?? ""));
     expect(again.status).toBe(1);
     expect(again.stdout).toContain(failure?.counterexample);
+  });
+
+  test("prints how to replay a program: of as many steps, with a module whose path is no single word", () => {
+    const path = join(folder, "wrong in programs.ts");
+    writeFileSync(path, wrong);
+    const only = ["--primitive", "programs", "--law", "adjoint", "--backend", "js", "--dtype", "float64"];
+    const args = ["--module", path, ...only, "--programs", "300", "--steps", "3", "--seed", "7"];
+    const { status, stdout } = run(binary, args);
+    expect(status).toBe(1);
+    const line = /^cotangent-verify (.*--primitive programs .*)$/m.exec(stdout)?.[1] ?? "";
+    expect(line).toContain(" --steps 3 ");
+    const again = run(binary, wordsOf(line));
+    expect(again.status).toBe(1);
+    const printed = (text: string): string => text.slice(0, text.indexOf("\ncotangent-verify "));
+    expect(printed(again.stdout)).toBe(printed(stdout));
   });
 
   test("says what to install where there is nothing to judge", () => {

@@ -20,6 +20,7 @@ import {
 import {
   type Failure,
   type Program,
+  type ShapeOptions,
   assertFunction,
   broadcastableShapes,
   calls,
@@ -33,10 +34,11 @@ import {
   tensors,
   trees,
 } from "@cotangent/verify";
-import { type Arbitrary, assert, check, property, sample, tuple } from "fast-check";
+import { type Arbitrary, assert, check, nat, property, record, sample, tuple } from "fast-check";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { compileFunction } from "node:vm";
 import { describe, expect, test } from "vitest";
 
 setBackend(jsBackend);
@@ -48,6 +50,58 @@ test("shapes have the ranks and sizes that were asked for, and all of them come"
   const found = seen(shapes({ minRank: 1, maxRank: 3, maxSize: 2 }));
   expect(new Set(found.map((shape) => shape.length))).toEqual(new Set([1, 2, 3]));
   expect(new Set(found.flat())).toEqual(new Set([0, 1, 2]));
+});
+
+test("bounds of shapes take the other one along, or are refused where nothing is between them", () => {
+  const rankOf = (options: ShapeOptions): Set<number> => new Set(seen(shapes(options)).map((s) => s.length));
+  const sizes = (options: ShapeOptions): Set<number> => new Set(seen(shapes(options)).flat());
+  expect(rankOf({ minRank: 4 })).toEqual(new Set([4]));
+  expect(rankOf({ maxRank: 1 })).toEqual(new Set([0, 1]));
+  expect(sizes({ minSize: 5 })).toEqual(new Set([5]));
+  expect(sizes({ maxSize: 0 })).toEqual(new Set([0]));
+  expect(sizes({ minSize: 0, maxSize: 1 })).toEqual(new Set([0, 1]));
+  const bound = nat({ max: 6 });
+  assert(
+    property(
+      record({ minRank: bound, maxRank: bound, minSize: bound, maxSize: bound }, { requiredKeys: [] }),
+      (given) => {
+        const { minRank = 0, maxRank = Infinity, minSize = 0, maxSize = Infinity } = given;
+        if (minRank > maxRank || minSize > maxSize) {
+          expect(() => shapes(given)).toThrow(
+            /^shapes: min(Rank|Size) is \d and max\1 is \d; no (rank|size) is in between/,
+          );
+          return;
+        }
+        for (const shape of sample(shapes(given), { seed, numRuns: 10 })) {
+          expect(shape.length >= minRank && shape.length <= maxRank).toBe(true);
+          expect(shape.every((size) => size >= minSize && size <= maxSize)).toBe(true);
+        }
+      },
+    ),
+    { seed },
+  );
+  expect(() => shapes({ minRank: 3, maxRank: 2 })).toThrow(
+    "shapes: minRank is 3 and maxRank is 2; no rank is in between. Give a maxRank of 3 or more.",
+  );
+  expect(() => shapes({ maxSize: -1 })).toThrow(
+    "shapes: maxSize is -1, but must be a whole number from 0 on.",
+  );
+});
+
+test("the examples of their documentation hold", async () => {
+  const source = readFileSync(join(import.meta.dirname, "../../packages/verify/src/arbitraries.ts"), "utf8");
+  const inline = [...source.matchAll(/@example `(.*)`/g)].map(([, code]) => `fc.assert(${code});`);
+  const blocks = [...source.matchAll(/@example\n \* ```ts\n(.*?) \* ```/gs)].map(([, code]) =>
+    code.replaceAll(/^ \* /gm, ""),
+  );
+  expect([inline.length, blocks.length]).toEqual([3, 2]);
+  const known: Record<string, unknown> = {
+    ...(await import("cotangent")),
+    ...(await import("@cotangent/verify")),
+    fc: await import("fast-check"),
+  };
+  for (const code of [...inline, ...blocks])
+    compileFunction(code, Object.keys(known))(...Object.values(known));
 });
 
 test("shapes that broadcast do, shorter and stretched ones among them", () => {
@@ -80,6 +134,15 @@ describe("numbers", () => {
   test("beyond any domain come where they are asked for", () => {
     const found = seen(numbers(positive(), { special: true }));
     expect(found).toEqual(expect.arrayContaining([NaN, Infinity, -Infinity, 5e-324]));
+  });
+
+  test("beyond any domain are neither whole, nor among those that all differ", () => {
+    const whole = seen(numbers(interval(-2, 2, { integer: true }), { special: true }));
+    expect(new Set(whole)).toEqual(new Set([-2, -1, 0, 1, 2]));
+    for (const x of seen(tensors({ shape: [4], domain: real({ distinct: true }), special: true }), 50))
+      expect(new Set([...x.dataSync()].filter(Number.isFinite)).size).toBe(4);
+    const some = seen(tensors({ shape: [4], special: true })).flatMap((x) => [...x.dataSync()]);
+    expect(some.some(Number.isNaN)).toBe(true);
   });
 });
 
@@ -247,7 +310,9 @@ describe("checkFunction with an arbitrary for inputs", () => {
       seed: 5,
     });
     const failure = report.failure as Failure & { found: number[]; expected: number[] };
-    expect(failure.counterexample).toMatch(/^halved\(tensor\(\[[^\]]+\], \{ shape: \[1\]/);
+    expect(failure.counterexample).toMatch(
+      /^\/\/ on backend "js", in float64\nhalved\(tensor\(\[[^\]]+\], \{ shape: \[1\]/,
+    );
     expect(failure.inputs).toEqual([{ shape: [1], dtype: "float64", data: [expect.any(Number)] }]);
     expect(failure.path).toMatch(/^\d+$/);
     expect(failure.expected[0] / failure.found[0]).toBeCloseTo(2, 9);
@@ -255,7 +320,7 @@ describe("checkFunction with an arbitrary for inputs", () => {
     expect(failure.tolerances).toBe(error / tolerance);
     expect(failure.ulps).toBeGreaterThan(1e12);
     expect(() => assertFunction(halved, tuple(vectors), own)).toThrow(
-      /^halved on js in float64 breaks the law "differences"[^]*the error is \S+: \S+ ulp, \S+ times the tolerance of \S+\nfor\nhalved\([^]*replay: \{ seed: 5, path: "/,
+      /^halved on js in float64 breaks the law "differences"[^]*the error is \S+: \S+ ulp, \S+ times the tolerance of \S+\nfor\n\/\/ on .*\nhalved\([^]*replay: \{ seed: 5, path: "/,
     );
   });
 

@@ -132,7 +132,7 @@ describe("checkCustomRule", () => {
     const check = (options = {}): Report[] =>
       checkCustomRule(faulty, [argument([2], real())], { name: "faulty", ...setting, seed: 7, ...options });
     expect(() => assertReports(check())).toThrow(
-      /faulty on js in float64 breaks the law "adjoint"[^]*<ȳ, J v> = [^]*for\nfaulty\(tensor\(\[.*\], \{ shape: \[2\], dtype: "float64" \}\)\)\nreplay: \{ seed: 7, path: "\d+" \}/,
+      /faulty on js in float64 breaks the law "adjoint"[^]*<ȳ, J v> = [^]*for\n\/\/ on .*\nfaulty\(tensor\(\[.*\], \{ shape: \[2\], dtype: "float64" \}\)\)\nreplay: \{ seed: 7, path: "\d+" \}/,
     );
     // Shrunk to the simplest point.
     expect(check()[1].failure?.text).toContain("faulty(tensor([0, 0]");

@@ -39,31 +39,32 @@ import {
 import {
   type Call,
   RecordedDraw,
+  type ShapeOptions,
   clearOfKinks,
   defaultMargin,
   drawCall,
   isArbitrary,
+  shapeBounds,
   showCall,
 } from "./draw.ts";
 import { type ProgramOptions, drawProgram } from "./programs.ts";
 import { type Subject, upload } from "./subject.ts";
 
-export interface ShapeOptions {
-  readonly minRank?: number;
-  readonly maxRank?: number;
-  readonly minSize?: number;
-  readonly maxSize?: number;
-}
-
 const drawn = <T>(draw: (from: RecordedDraw) => T): Arbitrary<T> =>
   gen().map((generate: GeneratorValue) => draw(new RecordedDraw(generate)));
 
+export type { ShapeOptions };
+
 /**
- * Shapes of rank 0 to 3, sizes 0 and 1 among them.
+ * Shapes of rank 0 to 3 and sizes 0 to 3, unless bounds are given; a bound beyond these takes the other one along.
  *
+ * @throws RangeError where nothing is between the bounds, or one is no whole number from 0 on.
  * @example `fc.property(shapes({ minRank: 1 }), (shape) => zeros(shape).sum().item() === 0)`
  */
-export const shapes = (options: ShapeOptions = {}): Arbitrary<Shape> => drawn((draw) => draw.shape(options));
+export function shapes(options: ShapeOptions = {}): Arbitrary<Shape> {
+  const bounds = shapeBounds(options);
+  return drawn((draw) => draw.shape(bounds));
+}
 
 /** So many shapes that broadcast together: axes of size 1, and missing ones, among them. */
 export const broadcastableShapes = (count: number): Arbitrary<readonly Shape[]> =>
@@ -78,7 +79,10 @@ export const floatDTypes = (backend: Backend = currentBackend()): Arbitrary<Floa
   constantFrom(...backend.dtypes.filter((dtype): dtype is FloatDType => isFloating(dtype)));
 
 export interface NumberOptions {
-  /** Whether NaN, infinities, the largest and the smallest numbers that there are come too, in whatever domain. */
+  /**
+   * Whether NaN, infinities, the largest and the smallest numbers that there are come too, which no domain need have. Not among
+   * whole numbers (`integer`), nor in tensors whose elements all differ (`distinct`).
+   */
   readonly special?: boolean;
 }
 
@@ -148,7 +152,8 @@ export interface TensorOptions extends NumberOptions {
  *
  * @example
  * ```ts
- * fc.assert(fc.property(tensors({ domain: positive() }), (x) => x.log().exp().sub(x).abs().max().item() < 1e-14));
+ * const some = tensors({ shape: shapes({ minSize: 1 }), domain: positive() });
+ * fc.assert(fc.property(some, (x) => x.log().exp().sub(x).abs().max().item() < 1e-14));
  * ```
  */
 export function tensors(options: TensorOptions = {}): Arbitrary<Tensor> {

@@ -17,6 +17,7 @@ declare const setTimeout: (body: () => void, milliseconds: number) => unknown;
 export const randomPrograms = "programs";
 /** The law of documented derivatives at kinks, which has no samples. */
 export const kinks = "kinks";
+export const kinksStatement = "at each declared kink both modes give the documented derivative";
 
 /** One law for one subject, a primitive or random programs, in a dtype. */
 export interface Cell {

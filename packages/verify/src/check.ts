@@ -1,11 +1,11 @@
 /** Running laws over random samples, and saying what came of it. */
-import { type DType, type Primitive, type Shape, primitives, tidy } from "@cotangent/core";
+import { type DType, type Primitive, type Shape, isFloating, primitives, tidy } from "@cotangent/core";
 import { check as checkProperty, gen, property, sample } from "fast-check";
 import { coverSeed, pathsTo } from "./coverage.ts";
-import { RecordedDraw, drawCall } from "./draw.ts";
+import { type HostInput, RecordedDraw, drawCall } from "./draw.ts";
 import { kinkFailure } from "./kinks.ts";
 import type { Law } from "./laws.ts";
-import { type Finding, fails, showError } from "./outcome.ts";
+import { type Finding, fails, saidBy, showError } from "./outcome.ts";
 import { drawProgram } from "./programs.ts";
 import { type Setting, type Subject, cutOf, subjectOf } from "./subject.ts";
 
@@ -16,7 +16,7 @@ export interface CheckOptions {
   readonly seed?: number;
   /** fast-check's path to one failing sample of that seed, which then shrinks as it did before. */
   readonly path?: string;
-  /** Milliseconds after which no new sample is drawn. */
+  /** Milliseconds after which a check draws no new sample: per law and subject, not for all of them together. */
   readonly timeLimit?: number;
   /** Whether to judge none of the samples is no failure: where these are a few of many. */
   readonly mayMiss?: boolean;
@@ -51,10 +51,13 @@ export interface Report {
 }
 
 /** What was found wrong, at the simplest sample that it was found at. */
-export interface Failure extends Finding {
+export interface Failure extends Omit<Finding, "at"> {
   /** All of it, as it is printed. */
   readonly text: string;
-  /** The call or program, as TypeScript to paste; "" where the fault is not one sample's. */
+  /**
+   * The call or program, as TypeScript to paste, after a comment that says for which backend and dtype; "" where the fault is not
+   * one sample's.
+   */
   readonly counterexample: string;
   /** What it is called with, those that have derivatives first. */
   readonly inputs: readonly FailureInput[];
@@ -83,8 +86,8 @@ class Broken extends Error {
   readonly counterexample: string;
   readonly subject: Subject;
 
-  constructor(finding: Finding, subject: Subject) {
-    const counterexample = finding.counterexample ?? subject.text;
+  constructor(finding: Finding, subject: Subject, setting: Setting) {
+    const counterexample = placed(finding.counterexample ?? subject.text, setting);
     super(
       [finding.message, showError(finding), "for", counterexample].filter((line) => line !== "").join("\n"),
     );
@@ -94,11 +97,26 @@ class Broken extends Error {
   }
 }
 
-/** The seed of this run: of the environment where it says one, else always the same, so that a test run is repeatable. */
+/** Code with where it is to be run. */
+const placed = (code: string, { backend, dtype }: Setting): string =>
+  `// on backend "${backend.name}", in ${dtype}\n${code}`;
+
+/**
+ * The seed of this run: of the environment where it says one, else always the same, so that a test run is repeatable.
+ *
+ * @throws Error where the environment's COTANGENT_SEED is no whole number.
+ * @example `fc.assert(property, { seed: defaultSeed() })`
+ */
 export function defaultSeed(): number {
   const environment: Record<string, string | undefined> =
     (globalThis as { process?: { env?: Record<string, string | undefined> } }).process?.env ?? {};
-  return Number(environment["COTANGENT_SEED"] ?? 20261);
+  const text = environment["COTANGENT_SEED"] ?? "";
+  const seed = text === "" ? 20261 : Number(text);
+  if (!Number.isSafeInteger(seed) || text.trim() !== text)
+    throw new Error(
+      `verify: the environment variable COTANGENT_SEED is ${JSON.stringify(text)}, but a seed is a whole number, as 20261 is.`,
+    );
+  return seed;
 }
 
 const defaultSamples = 30;
@@ -169,19 +187,24 @@ export function check(
   const { samples = defaultSamples, seed = defaultSeed(), path, timeLimit } = options;
   const { mayMiss = false, shrink = true } = options;
   const tally = newTally();
+  let hasFailed = false;
   const everySample = property(gen(), (generate) => {
+    // What is tried to shrink a failure is none of the samples.
+    const counts = hasFailed ? newTally() : tally;
+    hasFailed = true;
     const draw = new RecordedDraw(generate);
     const drawn = subject(draw);
     const features = law.drawsNumbers === true ? [] : (drawn.features ?? []);
     const outcome = tidy(() => judged(law, drawn, setting, draw));
     if (!outcome.judged) {
-      countIn(tally.classed, outcome.class);
-      if (!outcome.inapplicable) tally.missed++;
-      for (const feature of features) tally.unexercised[feature] ??= outcome.class;
+      countIn(counts.classed, outcome.class);
+      if (!outcome.inapplicable) counts.missed++;
+      for (const feature of features) counts.unexercised[feature] ??= outcome.class;
     } else if (outcome.failure === undefined) {
-      tally.judged++;
-      for (const feature of features) countIn(tally.exercised, feature);
-    } else throw new Broken(outcome.failure, drawn);
+      counts.judged++;
+      for (const feature of features) countIn(counts.exercised, feature);
+    } else throw new Broken(outcome.failure, drawn, setting);
+    hasFailed = counts !== tally;
   });
   const details = checkProperty(everySample, {
     numRuns: Math.ceil(samples * (law.share ?? 1)),
@@ -191,19 +214,22 @@ export function check(
     ...(timeLimit !== undefined && { interruptAfterTimeLimit: timeLimit }),
   });
   const broken = `${name} on ${setting.backend.name} in ${setting.dtype} breaks the law "${law.name}": ${law.statement}`;
-  if (details.failed) {
+  // Where it was interrupted before any sample had held, it is called failed too, and leads to none.
+  if (details.failed && details.counterexamplePath !== null) {
     const thrown = details.errorInstance;
     const error = shrink && thrown instanceof Broken ? smallest(thrown, law, setting) : thrown;
     // The rest of the path leads through shrunk samples, which fast-check can only find by running them.
-    const [first] = (details.counterexamplePath ?? "").split(":");
-    const replay = `replay: { seed: ${seed}, path: "${first}" }, or COTANGENT_SEED=${seed}`;
+    const [first] = details.counterexamplePath.split(":");
+    // The environment says nothing where options do.
+    const orBySeed = options.seed === undefined ? `, or COTANGENT_SEED=${seed}` : "";
+    const replay = `replay: { seed: ${seed}, path: "${first}" }${orBySeed}`;
     const said = error instanceof Broken ? error.message : saidBy(error);
-    const finding = error instanceof Broken ? error.finding : { message: said };
+    const { at: _, ...finding }: Finding = error instanceof Broken ? error.finding : { message: said };
     return reportOf(name, law.name, setting, tally, seed, {
       ...finding,
       text: [broken, said, replay].join("\n"),
       counterexample: error instanceof Broken ? error.counterexample : "",
-      inputs: error instanceof Broken ? inputsOf(error.subject) : [],
+      inputs: error instanceof Broken ? inputsOf(error, setting) : [],
       path: first,
     });
   }
@@ -214,8 +240,16 @@ export function check(
   return reportOf(name, law.name, setting, tally, seed, vacuous === undefined ? undefined : general(vacuous));
 }
 
-const inputsOf = ({ point, constants }: Subject): FailureInput[] =>
-  [...point, ...constants].map((input) => ({ ...input, data: Array.from(input.data) }));
+const inputsOf = ({ finding, subject }: Broken, setting: Setting): FailureInput[] =>
+  failureInputs(finding.at ?? [...subject.point, ...subject.constants], setting);
+
+/** Programs are drawn in float64, whatever they are run in. */
+const failureInputs = (inputs: readonly HostInput[], { dtype: float }: Setting): FailureInput[] =>
+  inputs.map(({ shape, dtype, data }) => ({
+    shape,
+    dtype: isFloating(dtype) ? float : dtype,
+    data: Array.from(data),
+  }));
 
 /** How many smaller subjects are tried, and how often each: the law draws directions of its own. */
 const mostTried = 400;
@@ -231,7 +265,8 @@ function smallest(broken: Broken, law: Law, setting: Setting): Broken {
       if (++tried > mostTried) return best;
       for (const generate of draws) {
         const outcome = tidy(() => judged(law, subject, setting, new RecordedDraw(generate)));
-        if (outcome.judged && outcome.failure !== undefined) found ??= new Broken(outcome.failure, subject);
+        if (outcome.judged && outcome.failure !== undefined)
+          found ??= new Broken(outcome.failure, subject, setting);
       }
       if (found !== undefined) break;
     }
@@ -249,9 +284,6 @@ function judged(law: Law, subject: Subject, setting: Setting, draw: RecordedDraw
   }
 }
 
-const saidBy = (error: unknown): string =>
-  error instanceof Error ? (error.stack ?? error.message) : String(error);
-
 /** Judges one law for one primitive on samples that the primitive itself says are smooth. */
 export function checkLaw(
   primitive: Primitive,
@@ -261,13 +293,14 @@ export function checkLaw(
 ): Report {
   const judge = (own: CheckOptions): Report =>
     check(primitive.name, law, setting, (draw) => subjectOf(drawCall(draw, primitive, setting.dtype)), own);
-  const { cover = true, path } = options;
+  const { cover = true, path, timeLimit = Infinity } = options;
   let report = judge(options);
   // Where a law speaks of no sample, more of them say nothing.
   if (cover && path === undefined && law.drawsNumbers !== true && report.judged + report.missed > 0)
     for (const [feature, paths] of pathsTo(primitive))
       for (const one of paths) {
-        if (report.failure !== undefined || report.exercised[feature] !== undefined) break;
+        const isDone = report.failure !== undefined || report.exercised[feature] !== undefined;
+        if (isDone || report.milliseconds >= timeLimit) break;
         report = merged(report, judge({ ...options, seed: coverSeed, path: one, samples: 1, mayMiss: true }));
       }
   return isDifferentiable(primitive) ? orIdle(report) : report;
@@ -319,7 +352,7 @@ export function checkPrograms(
     "random programs",
     law,
     setting,
-    (draw) => drawProgram(draw, setting.reference, options.steps ?? 6),
+    (draw) => drawProgram(draw, setting.reference, options.steps ?? 6, { dtype: setting.dtype }),
     options,
   );
 }
@@ -333,11 +366,18 @@ export function checkKinks(primitive: Primitive, setting: Setting): Report {
   } catch (error) {
     finding = { message: `${primitive.name} at its kinks: ${saidBy(error)}` };
   }
-  const failure =
-    finding === undefined
-      ? undefined
-      : { ...general(finding.message), ...finding, counterexample: finding.counterexample ?? "" };
-  return reportOf(primitive.name, "kinks", setting, tally, 0, failure);
+  return reportOf(primitive.name, "kinks", setting, tally, 0, finding && failureAtKink(finding, setting));
+}
+
+function failureAtKink(finding: Finding, setting: Setting): Failure {
+  const { at = [], counterexample: call, ...facts } = finding;
+  const counterexample = call === undefined ? "" : placed(call, setting);
+  return {
+    ...general(call === undefined ? facts.message : [facts.message, "for", counterexample].join("\n")),
+    ...facts,
+    counterexample,
+    inputs: failureInputs(at, setting),
+  };
 }
 
 /** Whether a primitive has derivatives that the differential laws can judge. */

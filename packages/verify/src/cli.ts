@@ -3,12 +3,13 @@
  * `cotangent-verify`: the verification campaign on whatever is registered. Where the package `cotangent` is installed its
  * primitives and backends are; `--module ./mine.ts` adds others, as often as there are modules.
  */
-import { type FloatDType, backendNamed, backends } from "@cotangent/core";
+import { backendNamed, backends } from "@cotangent/core";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { localColumn, verifyCommand } from "./command/index.ts";
+import { floats } from "./numbers.ts";
 
 const { tokens } = parseArgs({
   options: { module: { type: "string", multiple: true } },
@@ -35,7 +36,9 @@ try {
 }
 for (const path of modules) await import(pathToFileURL(resolve(path)).href);
 
-const floats: readonly FloatDType[] = ["float64", "float32"];
+/** As a shell takes it for one word. */
+const quoted = (path: string): string =>
+  /^[\w./:@-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 process.exitCode = await verifyCommand(
   backends().map((backend) =>
     localColumn(
@@ -46,4 +49,5 @@ process.exitCode = await verifyCommand(
     ),
   ),
   rest,
+  { invocation: ["cotangent-verify", ...modules.map((path) => `--module ${quoted(path)}`)].join(" ") },
 );

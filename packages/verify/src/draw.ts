@@ -13,6 +13,7 @@ import {
   sizeOf,
 } from "@cotangent/core";
 import { type Arbitrary, type GeneratorValue, array, boolean, integer } from "fast-check";
+import { commented, showData, showList } from "./print.ts";
 
 /** How far a smooth point may be moved without meeting a kink or the edge of the domain. */
 export const defaultMargin = 0.1;
@@ -45,6 +46,33 @@ const integers = new Map<string, () => Arbitrary<number>>();
 const gridPoints = new Map<number, () => Arbitrary<number[]>>();
 const given = new WeakMap<Arbitrary<unknown>, () => Arbitrary<unknown>>();
 
+export interface ShapeOptions {
+  readonly minRank?: number;
+  readonly maxRank?: number;
+  readonly minSize?: number;
+  readonly maxSize?: number;
+}
+
+/** The bounds of a shape: where one end alone is given beyond the usual other one, that follows. */
+export function shapeBounds(
+  { minRank = 0, maxRank = Math.max(3, minRank), minSize = 0, maxSize }: ShapeOptions,
+  usualSize = 3,
+): Required<ShapeOptions> {
+  const bounds = { minRank, maxRank, minSize, maxSize: maxSize ?? Math.max(usualSize, minSize) };
+  for (const [name, bound] of Object.entries(bounds))
+    if (!Number.isInteger(bound) || bound < 0)
+      throw new RangeError(`shapes: ${name} is ${bound}, but must be a whole number from 0 on.`);
+  if (minRank > maxRank)
+    throw new RangeError(
+      `shapes: minRank is ${minRank} and maxRank is ${maxRank}; no rank is in between. Give a maxRank of ${minRank} or more.`,
+    );
+  if (minSize > bounds.maxSize)
+    throw new RangeError(
+      `shapes: minSize is ${minSize} and maxSize is ${maxSize}; no size is in between. Give a maxSize of ${minSize} or more.`,
+    );
+  return bounds;
+}
+
 /** A source of choices that fast-check records. */
 export class RecordedDraw implements Draw {
   readonly #generate: GeneratorValue;
@@ -72,13 +100,14 @@ export class RecordedDraw implements Draw {
     return options[this.int(0, options.length - 1)];
   }
 
-  shape({ minRank = 0, maxRank = 3, minSize = 0, maxSize = this.#maxSize } = {}): number[] {
+  shape(options: ShapeOptions = {}): number[] {
+    const { minRank, maxRank, minSize, maxSize } = shapeBounds(options, this.#maxSize);
     return Array.from({ length: this.int(minRank, maxRank) }, () => this.size(maxSize, minSize));
   }
 
   // Size 0 is worth trying, but not in every second shape.
   size(high: number, low = 0): number {
-    return Math.max(low, this.int(0, 9) === 0 ? 0 : this.int(Math.max(low, 1), high));
+    return Math.max(low, this.int(0, 9) === 0 ? 0 : this.int(Math.min(high, Math.max(low, 1)), high));
   }
 
   broadcastable(count: number): number[][] {
@@ -179,20 +208,35 @@ export function drawCall(draw: RecordedDraw, primitive: Primitive, dtype: FloatD
 }
 
 /** A tensor as TypeScript; a float one without its dtype takes the default of the backend that it is pasted for. */
-export function showTensor({ shape, dtype, data }: HostInput, floats = false): string {
-  const options = [`shape: [${shape.join(", ")}]`];
-  if (floats || !isFloating(dtype)) options.push(`dtype: "${dtype}"`);
-  return `tensor([${data.join(", ")}], { ${options.join(", ")} })`;
+export function showTensor({ shape, dtype, data }: HostInput, float?: FloatDType): string {
+  const options = [`shape: ${showList(shape)}`];
+  const own = isFloating(dtype) ? float : dtype;
+  if (own !== undefined) options.push(`dtype: "${own}"`);
+  return `tensor(${showList(data)}, { ${options.join(", ")} })`;
 }
 
-/** The call as TypeScript that a person can paste. */
-export function showCall({
-  primitive,
-  params,
-  dtype,
-  inputs,
-}: Pick<Call, "primitive" | "params" | "dtype" | "inputs">): string {
-  const list = inputs.map((input) => `  ${showTensor(input, true)}`).join(",\n");
-  const bind = primitive.rules.form === "multiple" ? "bindMultiple" : "bind";
-  return `${bind}(primitives().get("${primitive.name}")!, [\n${list},\n], ${JSON.stringify(paramsOf({ params }, dtype))})`;
+type ShownCall = Pick<Call, "primitive" | "params" | "dtype" | "inputs">;
+
+/** A call on operands that are expressions; undefined where its parameters have no text. */
+export function showBind(
+  { primitive, params, dtype }: Omit<ShownCall, "inputs">,
+  operands: string,
+): string | undefined {
+  const given = showData(paramsOf({ params }, dtype));
+  return given === undefined ? undefined : `${beginOf(primitive)}, ${operands}, ${given})`;
+}
+
+const beginOf = ({ rules, name }: Primitive): string =>
+  `${rules.form === "multiple" ? "bindMultiple" : "bind"}(primitives().get("${name}")!`;
+
+/** What cannot be pasted, as a comment. */
+export const withoutText = (text: string): string =>
+  commented(
+    `${text}\nSome parameters are more than data, such as functions: only its seed and path (\`replay\`) lead to it again.`,
+  );
+
+/** The call as TypeScript that a person can paste; as a comment where its parameters have no text. */
+export function showCall(call: ShownCall): string {
+  const operands = `[\n${call.inputs.map((input) => `  ${showTensor(input, call.dtype)},\n`).join("")}]`;
+  return showBind(call, operands) ?? withoutText(`${beginOf(call.primitive)}, ${operands}, ...)`);
 }

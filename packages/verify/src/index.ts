@@ -95,6 +95,7 @@ export {
   type Cut,
   type Mode,
   type Setting,
+  type ShownFunction,
   type Subject,
   type SubjectCall,
   Instance,
@@ -102,6 +103,7 @@ export {
   directions,
   subjectOf,
 } from "./subject.ts";
+export { packed, unpacked } from "./json.ts";
 export { laws } from "./every-law.ts";
-export { staged, transposed } from "./strategies.ts";
+export { secondDerivative, staged, transposed } from "./strategies.ts";
 export { vmapped } from "./vmapped.ts";

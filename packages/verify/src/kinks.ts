@@ -11,9 +11,10 @@ import {
 } from "@cotangent/core";
 import { jvp } from "@cotangent/forward-mode";
 import { grad } from "@cotangent/reverse-mode";
-import { showCall } from "./draw.ts";
+import { type HostInput, showCall } from "./draw.ts";
 import { roundoff } from "./numbers.ts";
 import type { Finding } from "./outcome.ts";
+import { showNumber } from "./print.ts";
 import { roundingsPerEvaluation } from "./rounding.ts";
 import type { Setting } from "./subject.ts";
 
@@ -21,6 +22,7 @@ import type { Setting } from "./subject.ts";
 export function kinkFailure(primitive: Primitive, { backend, dtype }: Setting): Finding | undefined {
   const problems: Finding[] = [];
   for (const { at, partials, because } of primitive.kinks) {
+    const hostInputs = at.map((x): HostInput => ({ shape: [], dtype, data: Float64Array.of(x) }));
     const inputs = at.map((x): Value => fromHost(hostArray(dtype, 1).fill(x), scalarAval(dtype), backend));
     const f = (...xs: Value[]): Value => bind(primitive, xs, noParams);
     partials.forEach((expected, i) => {
@@ -38,14 +40,10 @@ export function kinkFailure(primitive: Primitive, { backend, dtype }: Setting): 
         if (Object.is(found, expected) || isNear) continue;
         problems.push({
           message:
-            `${primitive.name} at (${at.join(", ")}), ${primitive.args[i]}: the ${mode} gives ${found}, documented is ` +
-            `${expected} (${because})`,
-          counterexample: showCall({
-            primitive,
-            params: noParams,
-            dtype,
-            inputs: at.map((x) => ({ shape: [], dtype, data: Float64Array.of(x) })),
-          }),
+            `${primitive.name} at (${at.map(showNumber).join(", ")}), ${primitive.args[i]}: the ${mode} gives ${showNumber(found)}, documented is ` +
+            `${showNumber(expected)} (${because})`,
+          counterexample: showCall({ primitive, params: noParams, dtype, inputs: hostInputs }),
+          at: hostInputs,
           found: [found],
           expected: [expected],
           ...(Number.isFinite(error) && { error, tolerance }),

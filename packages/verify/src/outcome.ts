@@ -1,21 +1,27 @@
 /** What a law says of one sample, and how a difference is weighed against rounding. */
 import type { Backend } from "@cotangent/core";
-import { type Numbers, roundoff } from "./numbers.ts";
+import type { HostInput } from "./draw.ts";
+import { type Numbers, largest, roundoff } from "./numbers.ts";
+import { showList } from "./print.ts";
 import { roundingSpread, roundingsPerEvaluation } from "./rounding.ts";
 import type { Setting } from "./subject.ts";
 
 /** What a law found wrong with one sample. */
 export interface Finding {
   readonly message: string;
-  /** The call, where it is not that of the sample. */
+  /** The call, and what it is called with, where these are not those of the sample. */
   readonly counterexample?: string;
+  readonly at?: readonly HostInput[];
   /** What was compared, where both are numbers. */
   readonly found?: readonly number[];
   readonly expected?: readonly number[];
   /** By how much they differ, and what was allowed. */
   readonly error?: number;
   readonly tolerance?: number;
-  /** The error in units in the last place, of numbers of the size of what was compared; and in units of the tolerance. */
+  /**
+   * The error in units in the last place of the largest of what was found and expected, and in units of the tolerance; neither
+   * where that is 0, or where the error is not finite.
+   */
   readonly ulps?: number;
   readonly tolerances?: number;
 }
@@ -40,16 +46,24 @@ export const inapplicable = (reason: string): Outcome => ({
   inapplicable: true,
 });
 
+/** An error that a law met, with its stack. */
+export const saidBy = (error: unknown): string =>
+  error instanceof Error ? (error.stack ?? error.message) : String(error);
+
 /** The size of an error, where it is known. */
 export function showError({ error, tolerance, ulps, tolerances }: Finding): string {
   if (error === undefined || tolerance === undefined) return "";
-  const short = (x: number | undefined): string => (x === undefined ? "?" : x.toPrecision(3));
-  if (ulps === undefined) return `the error is ${short(error)}, the tolerance ${short(tolerance)}`;
-  return `the error is ${short(error)}: ${short(ulps)} ulp, ${short(tolerances)} times the tolerance of ${short(tolerance)}`;
+  const short = (x: number): string => x.toPrecision(3);
+  const inUlps = ulps === undefined ? "" : `: ${short(ulps)} ulp`;
+  const allowed =
+    tolerances === undefined
+      ? `the tolerance ${short(tolerance)}`
+      : `${short(tolerances)} times the tolerance of ${short(tolerance)}`;
+  return `the error is ${short(error)}${inUlps}, ${allowed}`;
 }
 
 export const showNumbers = (label: string, numbers: ArrayLike<number>): string =>
-  `${label} = [${Array.from(numbers).join(", ")}]`;
+  `${label} = ${showList(numbers)}`;
 
 /** A difference that is zero in exact arithmetic. */
 export interface Discrepancy {
@@ -70,6 +84,9 @@ export interface Discrepancy {
   readonly say: (tolerance: number) => string;
 }
 
+const finite = (name: "ulps" | "tolerances", x: number): Pick<Finding, typeof name> =>
+  Number.isFinite(x) ? { [name]: x } : {};
+
 /** How much larger an error may be than the largest of the few that were tried. */
 const beyondSpread = 8;
 /** A tolerance above this part of what is compared would let anything pass. */
@@ -82,15 +99,19 @@ export const hopeless = 0.01;
  */
 export function weigh(discrepancy: Discrepancy, { dtype, reference }: Setting): Outcome {
   const { error, scale, evaluations, terms, uncertainty = 0, again, found, expected, say } = discrepancy;
-  const failure = (tolerance: number): Outcome =>
-    fails(say(tolerance), {
+  const failure = (tolerance: number): Outcome => {
+    // Of what came out: the terms may be larger, and cancel.
+    const numbers = [found ?? [], expected ?? []].flatMap((some) => Array.from(some));
+    const size = largest(numbers.filter(Number.isFinite));
+    return fails(say(tolerance), {
       ...(found !== undefined && { found: Array.from(found) }),
       ...(expected !== undefined && { expected: Array.from(expected) }),
       error,
       tolerance,
-      ulps: error / (2 * roundoff[dtype] * scale),
-      tolerances: error / tolerance,
+      ...finite("ulps", error / (2 * roundoff[dtype] * size)),
+      ...finite("tolerances", error / tolerance),
     });
+  };
   const relative = roundoff[dtype] * (roundingsPerEvaluation * Math.max(1, evaluations) + terms);
   const bound = uncertainty + relative * scale;
   // What an uncertain oracle agrees with says nothing. Directions have size 1, and so have derivatives that are worth it.

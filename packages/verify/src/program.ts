@@ -21,7 +21,8 @@ import {
   tensor,
   whileLoop,
 } from "@cotangent/core";
-import { type HostInput, showTensor } from "./draw.ts";
+import { type HostInput, showBind, showTensor, withoutText } from "./draw.ts";
+import { showNumber } from "./print.ts";
 import { upload } from "./subject.ts";
 import {
   type Axes,
@@ -384,17 +385,22 @@ function arity(step: Step): number {
   return step.kind === "scan" || step.kind === "whileLoop" ? 2 : 1;
 }
 
-/** A program as a module that a person can paste, of which `results` gives the results from the variables' names. */
+/**
+ * A program as a module that a person can paste, of which `results` gives the results from the variables' names. Without a dtype
+ * it runs in the default of the backend that it is pasted for.
+ */
 export function showProgram(
   point: readonly HostInput[],
   steps: readonly Step[],
   results: (name: (node: number) => string) => readonly string[],
+  float?: FloatDType,
 ): string {
   const name = (node: number): string => (node < point.length ? `x${node}` : `v${node - point.length}`);
   const parameter = (node: number): string => `${name(node)}: Value`;
   const range = (first: number, count: number): number[] =>
     Array.from({ length: count }, (_, i) => first + i);
-  const list = (items: readonly (string | number)[]): string => `[${items.join(", ")}]`;
+  const list = (items: readonly (string | number)[]): string =>
+    `[${items.map((item) => (typeof item === "number" ? showNumber(item) : item)).join(", ")}]`;
 
   const show = (source: Source): string => {
     switch (source.kind) {
@@ -403,17 +409,18 @@ export function showProgram(
       case "product":
         return `${name(source.node)}.mul(${name(source.factor)})`;
       case "fitted":
-        return `fit(${name(source.node)}, ${list(source.shape)}, ${source.scale}, ${list(source.shift)})`;
+        return `fit(${name(source.node)}, ${list(source.shape)}, ${showNumber(source.scale)}, ${list(source.shift)})`;
       case "squashed":
-        return `squash(${name(source.node)}, ${list(source.shape)}, ${source.scale}, ${list(source.center)}, ${source.radius})`;
+        return `squash(${name(source.node)}, ${list(source.shape)}, ${showNumber(source.scale)}, ${list(source.center)}, ${showNumber(source.radius)})`;
       case "row":
         return `${show(source.of)}.at(${source.index}, ${source.axis})`;
       case "constant":
-        return showTensor(source.constant);
+        return showTensor(source.constant, float);
     }
   };
   const showSum = (sum: readonly Source[]): string =>
     sum.map(show).reduce((total, term) => `${total}.add(${term})`);
+  let isShown = true;
   const counter = `tensor(0, { dtype: "int32" })`;
   /** Jitted functions, which close over nothing. */
   const functions: string[] = [];
@@ -429,11 +436,13 @@ export function showProgram(
   const showStep = (step: Step, first: number, indent: string): string => {
     const defined = range(first, arity(step)).map(name);
     switch (step.kind) {
-      case "primitive":
-        return (
-          `const ${defined[0]} = bind(primitives().get("${step.primitive.name}")!, ` +
-          `${list(step.inputs.map(show))}, ${JSON.stringify(step.params)});`
-        );
+      case "primitive": {
+        const { primitive, params, inputs } = step;
+        const operands = list(inputs.map(show));
+        const call = showBind({ primitive, params, dtype: float ?? "float64" }, operands);
+        if (call === undefined) isShown = false;
+        return `const ${defined[0]} = ${call ?? `bind(primitives().get("${primitive.name}")!, ${operands}, ...)`};`;
+      }
       case "let":
         return `const ${defined[0]} = ${show(step.source)};`;
       case "call": {
@@ -451,8 +460,8 @@ export function showProgram(
         const { condition, operand } = step;
         const asked =
           condition.kind === "above"
-            ? `${name(condition.node)}.sum().gt(${condition.threshold})`
-            : `${name(condition.counter)}.lt(${condition.step})`;
+            ? `${name(condition.node)}.sum().gt(${showNumber(condition.threshold)})`
+            : `${name(condition.counter)}.lt(${showNumber(condition.step)})`;
         const [onTrue, onFalse] = step.branches.map(
           (body) => `(${parameter(first)}): Value => ${block(body, indent, ([sum]) => sum)}`,
         );
@@ -476,7 +485,7 @@ export function showProgram(
           ([next]) => `[${i}.add(1), ${clock}.add(1), ${next}]`,
         )}`;
         const init = list([counter, show(step.clock), show(step.init)]);
-        return `const [, ${defined.join(", ")}] = whileLoop(([, t]: Value[]) => t.lt(${step.limit}), ${f}, ${init}, ${JSON.stringify(withCheckpoint(step))});`;
+        return `const [, ${defined.join(", ")}] = whileLoop(([, t]: Value[]) => t.lt(${showNumber(step.limit)}), ${f}, ${init}, ${JSON.stringify(withCheckpoint(step))});`;
       }
       case "transformed": {
         const { how, body, operands, directions, axes } = step;
@@ -516,6 +525,7 @@ export function showProgram(
     "bind",
     "checkpoint",
     "cond",
+    "graphFromJSON",
     "jit",
     "primitives",
     "scan",
@@ -523,14 +533,15 @@ export function showProgram(
     ...new Set(transformationNames.flatMap((name) => transformations[name].uses)),
   ]).sort();
   const helpers = used(["fit", "squash"]);
-  return [
+  const text = [
     `import { ${["type Value", ...core, "tensor"].join(", ")} } from "cotangent";`,
     ...(helpers.length === 0 ? [] : [`import { ${helpers.join(", ")} } from "@cotangent/verify";`]),
-    `const point = ${list(point.map((input) => showTensor(input)))};`,
+    `const point = ${list(point.map((input) => showTensor(input, float)))};`,
     ...functions,
     `const f = (${point.map((_, i) => parameter(i)).join(", ")}): Value[] => {`,
     ...lines,
     `  return ${list(results(name))};`,
     `};`,
   ].join("\n");
+  return isShown ? text : withoutText(text);
 }

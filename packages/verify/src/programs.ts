@@ -3,6 +3,7 @@ import {
   type ArgumentSample,
   type Backend,
   type Domain,
+  type FloatDType,
   type LoopCheckpoint,
   type Primitive,
   type SavePolicy,
@@ -77,6 +78,8 @@ const shapes: readonly number[][] = [[], [2], [3], [2, 2]];
 export interface ProgramOptions {
   /** Whether steps may be control flow, calls and transformations, with steps of their own; by default they may. */
   readonly control?: boolean;
+  /** What its tensors are in, as it is printed; by default they take the backend's own. */
+  readonly dtype?: FloatDType;
 }
 
 /** Primitives that a smooth program may use: with a derivative of their own and one output. */
@@ -97,7 +100,7 @@ export function drawProgram(
   draw: RecordedDraw,
   reference: Backend,
   steps: number,
-  { control = true }: ProgramOptions = {},
+  { control = true, dtype }: ProgramOptions = {},
 ): Subject {
   const point = Array.from({ length: draw.int(1, 3) }, (): HostInput => {
     const shape = draw.choose(shapes);
@@ -118,19 +121,31 @@ export function drawProgram(
       { point, steps: drawn.steps },
       drawn.nodes.map(({ value }) => value),
       reference,
+      dtype,
     );
   });
 }
 
 /** A program, of which the values of its variables at the point are known. */
-function programOf(program: ProgramSteps, values: readonly Value[], reference: Backend): Subject {
+function programOf(
+  program: ProgramSteps,
+  values: readonly Value[],
+  reference: Backend,
+  dtype: FloatDType | undefined,
+): Subject {
   const { point, steps } = program;
   const results = unused(steps, 0, values.length);
   const isEmpty = values.map(({ size }) => size === 0);
+  const text = showProgram(
+    point,
+    steps,
+    (name) => results.map((i) => (isEmpty[i] ? `${name(i)}.sum()` : name(i))),
+    dtype,
+  );
   return {
-    text: showProgram(point, steps, (name) =>
-      results.map((i) => (isEmpty[i] ? `${name(i)}.sum()` : name(i))),
-    ),
+    text,
+    // A comment is no function.
+    ...(text.startsWith("import") && { shown: { before: text, f: "f" } }),
     point,
     room,
     constants: [],
@@ -150,7 +165,7 @@ function programOf(program: ProgramSteps, values: readonly Value[], reference: B
             next.point.map((input) => upload(input, reference, "float64")),
           );
           return at.every((value) => value.dataSync().every(Number.isFinite))
-            ? programOf(next, at, reference)
+            ? programOf(next, at, reference, dtype)
             : undefined;
         });
         if (found !== undefined) yield found;

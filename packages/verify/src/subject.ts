@@ -18,12 +18,14 @@ import { jvp } from "@cotangent/forward-mode";
 import { vjp } from "@cotangent/reverse-mode";
 import { shapeFeatures } from "./coverage.ts";
 import { Relocated, Relocation } from "./relocation.ts";
-import { type Call, type HostInput, type RecordedDraw, showCall } from "./draw.ts";
+import { type Call, type HostInput, type RecordedDraw, showBind, showCall } from "./draw.ts";
 
 /** A function of several float values with several outputs, and a point at which it is smooth. */
 export interface Subject {
   /** How to say it in a message: TypeScript that can be pasted. */
   readonly text: string;
+  /** The function alone, where it has a text. */
+  readonly shown?: ShownFunction;
   readonly point: readonly HostInput[];
   /** How far the point may be moved in a direction of size 1. */
   readonly room: number;
@@ -56,6 +58,13 @@ export interface Subject {
   readonly modes?: readonly Mode[];
   /** Whether it may make tensors, or close over some, that are not where its inputs are. */
   readonly closes?: boolean;
+}
+
+/** A function of inputs, then constants, that gives an array of values: as TypeScript. */
+export interface ShownFunction {
+  /** Lines that define what it needs. */
+  readonly before: string;
+  readonly f: string;
 }
 
 /** One call of a primitive. */
@@ -111,6 +120,12 @@ export const inOrderOf =
     return isInput.map((input) => (input ? inputs[nextInput++] : constants[nextConstant++]));
   };
 
+/** Where each argument is among the inputs and then the constants. */
+export function orderOf(isInput: readonly boolean[]): number[] {
+  let [nextInput, nextConstant] = [0, isInput.filter(Boolean).length];
+  return isInput.map((input) => (input ? nextInput++ : nextConstant++));
+}
+
 /** A call of a primitive as a function of its float inputs; those without a derivative of their own are constants. */
 export function subjectOf(call: Call): Subject {
   const cut = cutOf(call.primitive);
@@ -125,8 +140,15 @@ export function subjectOf(call: Call): Subject {
     return paramsOf(call, float ?? call.dtype);
   };
   const { surrogateFor } = call.primitive;
+  const operands = `[${orderOf(isInput)
+    .map((i) => `x${i}`)
+    .join(", ")}]`;
+  const bound = showBind(call, operands);
+  const parameters = isInput.map((_, i) => `x${i}: Value`).join(", ");
+  const result = call.primitive.rules.form === "multiple" ? bound : `[${bound}]`;
   return {
     text: showCall(call),
+    ...(bound !== undefined && { shown: { before: "", f: `(${parameters}) => ${result}` } }),
     call: { primitive: call.primitive, params: paramsOf(call, call.dtype), arranged, drawn: call },
     room: call.room,
     point: call.inputs.filter((_, i) => isInput[i]),

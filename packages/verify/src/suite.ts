@@ -27,8 +27,9 @@ import { shapeClassesOf } from "./coverage.ts";
 import { type HostInput, type RecordedDraw, isArbitrary, roomOf, showTensor } from "./draw.ts";
 import { laws } from "./every-law.ts";
 import { type Law, reverseDifferences } from "./laws.ts";
+import { floats } from "./numbers.ts";
 import { ruleLaws } from "./rule-laws.ts";
-import { type Mode, type Setting, type Subject, inOrderOf } from "./subject.ts";
+import { type Mode, type Setting, type Subject, inOrderOf, orderOf } from "./subject.ts";
 
 /** Where and how something is checked. */
 export interface SuiteOptions extends CheckOptions {
@@ -138,7 +139,13 @@ export function checkFunction(
     const isInput = drawn.map(({ dtype }) => isFloating(dtype));
     const arranged = inOrderOf(isInput);
     return {
-      text: `${name}(${drawn.map((input) => showTensor(input, true)).join(", ")})`,
+      text: `${name}(${drawn.map((input) => showTensor(input, setting.dtype)).join(", ")})`,
+      shown: {
+        before: "",
+        f: `(...xs: Value[]) => leaves(${name}(${orderOf(isInput)
+          .map((i) => `xs[${i}]`)
+          .join(", ")})) as Value[]`,
+      },
       room,
       point: drawn.filter((_, i) => isInput[i]),
       constants: drawn.filter((_, i) => !isInput[i]),
@@ -194,7 +201,6 @@ export interface BackendOptions extends Omit<SuiteOptions, "backend" | "dtype"> 
  * ```
  */
 export function checkBackend(backend: Backend, options: BackendOptions = {}): Report[] {
-  const floats: readonly FloatDType[] = ["float64", "float32"];
   const {
     programs = 100,
     onReport,

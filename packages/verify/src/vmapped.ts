@@ -1,11 +1,20 @@
 /** The law of batching. */
-import { type Value, isFloating, moveAxis, sizeOf, stack, vmap } from "@cotangent/core";
+import { type FloatDType, type Value, isFloating, moveAxis, sizeOf, stack, vmap } from "@cotangent/core";
 import { jvp } from "@cotangent/forward-mode";
 import { vjp } from "@cotangent/reverse-mode";
-import type { RecordedDraw } from "./draw.ts";
+import { type HostInput, type RecordedDraw, showTensor } from "./draw.ts";
 import type { Law } from "./laws.ts";
 import { distance, largest, norm, numbersOf } from "./numbers.ts";
-import { type Outcome, fails, holds, inapplicable, showNumbers, weigh } from "./outcome.ts";
+import {
+  type Finding,
+  type Outcome,
+  fails,
+  holds,
+  inapplicable,
+  saidBy,
+  showNumbers,
+  weigh,
+} from "./outcome.ts";
 import { type Run, secondDerivative, sizeOfJvp } from "./strategies.ts";
 import {
   Instance,
@@ -89,16 +98,59 @@ function one(f: Run, { elements, size }: Batch): Value[] {
   );
 }
 
-function allAtOnce(f: Run, { elements, axes, size }: Batch): Value[] {
-  const values = axes.map((axis, i) =>
+const operandsOf = ({ elements, axes, size }: Batch): Value[] =>
+  axes.map((axis, i) =>
     batchAlong(
       elements.map((element) => element[i]),
       axis,
       size,
     ),
   );
-  return vmap(f, { inAxes: axes })(...values);
+
+const allAtOnce = (f: Run, batch: Batch): Value[] => vmap(f, { inAxes: batch.axes })(...operandsOf(batch));
+
+/** A derivative of `run`, as TypeScript, and the functions that it is written with. */
+interface ShownDerivative {
+  readonly text: string;
+  readonly uses: readonly (readonly [name: string, from: string])[];
 }
+
+/** The batched call as TypeScript, and what it is called with. */
+function batchedCall(
+  { shown }: Subject,
+  derivative: ShownDerivative | undefined,
+  batch: Batch,
+): Pick<Finding, "counterexample" | "at"> {
+  const at = operandsOf(batch).map((value): HostInput => ({
+    shape: value.shape,
+    dtype: value.dtype,
+    data: Float64Array.from(value.dataSync()),
+  }));
+  if (shown === undefined) return { at };
+  const { before, f } = shown;
+  const operands = at.map((input) => `  ${showTensor(input, floatOf(input))},\n`).join("");
+  const call = (name: string): string =>
+    `vmap(${name}, { inAxes: ${JSON.stringify(batch.axes)} })(\n${operands})`;
+  const lines =
+    derivative === undefined
+      ? [call(f)]
+      : [
+          `const run: (...xs: Value[]) => Value[] = ${f};`,
+          `const derivative = ${derivative.text};`,
+          call("derivative"),
+        ];
+  if (before === "") return { at, counterexample: lines.join("\n") };
+  const missing = [["vmap", "cotangent"] as const, ...(derivative?.uses ?? [])].filter(
+    ([name]) => !new RegExp(`^import .*\\b${name}\\b`, "m").test(before),
+  );
+  const imports = ["cotangent", "@cotangent/verify"].flatMap((module) => {
+    const names = missing.flatMap(([name, from]) => (from === module ? [name] : []));
+    return names.length === 0 ? [] : [`import { ${names.join(", ")} } from "${module}";`];
+  });
+  return { at, counterexample: [...imports, before, ...lines].join("\n") };
+}
+
+const floatOf = ({ dtype }: HostInput): FloatDType | undefined => (isFloating(dtype) ? dtype : undefined);
 
 /** vmap(f) over a batch is f of each element, and so it is with the derivatives. */
 export const vmapped: Law = {
@@ -114,7 +166,7 @@ export const vmapped: Law = {
       (at: Instance): Run =>
       (...all) =>
         at.applyTo(all.slice(0, count), all.slice(count));
-    const outcome = compared("f", subject, setting, plan, instance, f, (batch) => batch);
+    const outcome = compared("f", undefined, subject, setting, plan, instance, f, (batch) => batch);
     const smooth = f(instance)(...instance.inputs, ...instance.constants).filter((y) => y.aval.floating);
     if (outcome !== undefined || subject.cut === "refused" || count === 0 || smooth.length === 0)
       return outcome ?? holds;
@@ -156,10 +208,17 @@ export const vmapped: Law = {
     const [hasForward, hasReverse] = (["forward", "reverse"] as const).map((mode) =>
       modesOf(subject).includes(mode),
     );
+    const smoothRun = "(...xs: Value[]) => run(...xs).filter((y) => y.aval.floating)";
+    const tangents = [`...all.slice(${total})`, ...new Array<string>(total - count).fill("null")];
+    const pushedText = `(...all: Value[]) => jvp(${smoothRun}, all.slice(0, ${total}), [${tangents.join(", ")}])[1]`;
+    const pulledText =
+      `(...all: Value[]) => vjp(${smoothRun.replace("run(...xs)", `run(...xs, ...all.slice(${count}, ${total}))`)}, ` +
+      `...all.slice(0, ${count}))[1](all.slice(${total}))`;
     return (
       (hasForward
         ? compared(
             "J v",
+            { text: pushedText, uses: [["jvp", "cotangent"]] },
             subject,
             setting,
             plan,
@@ -171,6 +230,7 @@ export const vmapped: Law = {
       (hasReverse
         ? compared(
             "Jᵀ ȳ",
+            { text: pulledText, uses: [["vjp", "cotangent"]] },
             subject,
             setting,
             plan,
@@ -182,6 +242,10 @@ export const vmapped: Law = {
       (isSecond && composition !== undefined
         ? compared(
             `the second derivative, ${composition}`,
+            {
+              text: `secondDerivative(run, "${composition}", ${count}, ${total})`,
+              uses: [["secondDerivative", "@cotangent/verify"]],
+            },
             subject,
             setting,
             plan,
@@ -199,6 +263,7 @@ export const vmapped: Law = {
 
 function compared(
   what: string,
+  derivative: ShownDerivative | undefined,
   subject: Subject,
   setting: Setting,
   plan: Plan,
@@ -207,14 +272,21 @@ function compared(
   extend: (batch: Batch, at: Instance) => Batch,
   scale = 0,
 ): Outcome | undefined {
-  const both = (at: Instance): [Value[], Value[]] => {
-    const batch = extend(batchOf(at, subject, plan), at);
-    return [at.counted(() => allAtOnce(f(at), batch)), one(f(at), batch)];
-  };
-  const [found, wanted] = both(instance);
+  const batchAt = (at: Instance): Batch => extend(batchOf(at, subject, plan), at);
+  const batch = batchAt(instance);
+  // The call of one element is right.
+  const wrong = (message: string, facts: Omit<Finding, "message"> = {}): Outcome =>
+    fails(message, { ...facts, ...batchedCall(subject, derivative, batch) });
+  const wanted = one(f(instance), batch);
+  let found: Value[];
+  try {
+    found = instance.counted(() => allAtOnce(f(instance), batch));
+  } catch (error) {
+    return wrong(saidBy(error));
+  }
   for (const [i, value] of found.entries()) {
     if (value.aval.toString() !== wanted[i].aval.toString())
-      return fails(`${what} of a batch is ${value.aval}, stacked it is ${wanted[i].aval}`);
+      return wrong(`${what} of a batch is ${value.aval}, stacked it is ${wanted[i].aval}`);
     const [x, y] = [value.dataSync(), wanted[i].dataSync()];
     const say = (tolerance: number): string =>
       [
@@ -225,7 +297,7 @@ function compared(
     const error = distance(x, y);
     if (!value.aval.floating) {
       if (error !== 0)
-        return fails(say(0), { found: Array.from(x), expected: Array.from(y), error, tolerance: 0 });
+        return wrong(say(0), { found: Array.from(x), expected: Array.from(y), error, tolerance: 0 });
       continue;
     }
     if (Array.from(x).every((number, k) => number === y[k] || (number !== number && y[k] !== y[k]))) continue;
@@ -239,14 +311,18 @@ function compared(
         evaluations: instance.evaluations,
         terms: sizeOfAll(instance.inputs) + 1,
         again: (backend) => {
-          const [a, b] = both(instance.inFloat64(backend)).map((values) => values[i].dataSync());
+          const at = instance.inFloat64(backend);
+          const again = batchAt(at);
+          const a = allAtOnce(f(at), again)[i].dataSync();
+          const b = one(f(at), again)[i].dataSync();
           return Array.from(a, (number, k) => number - b[k]);
         },
         say,
       },
       setting,
     );
-    if (!outcome.judged || outcome.failure !== undefined) return outcome;
+    if (!outcome.judged) return outcome;
+    if (outcome.failure !== undefined) return wrong(outcome.failure.message, outcome.failure);
   }
   return undefined;
 }

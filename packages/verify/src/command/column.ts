@@ -6,8 +6,8 @@ export interface Column {
   /** What `--backend` calls it. */
   readonly name: string;
   readonly dtypes: readonly FloatDType[];
-  /** Judges cells, telling the watch; rejects where the backend cannot be had. The signal is that of a stop. */
-  judge(cells: readonly Cell[], effort: Effort, watch: Watch, signal: AbortSignal): Promise<void>;
+  /** Judges cells, telling the watch, until that is stopped; rejects where the backend cannot be had. */
+  judge(cells: readonly Cell[], effort: Effort, watch: Watch): Promise<void>;
 }
 
 /** A backend in this process, made when it is asked for; `reference` is what it is compared with, in float64. */

@@ -2,9 +2,10 @@
 import { writeFile } from "node:fs/promises";
 import { SingleBar } from "cli-progress";
 import { type Effort, cellsOf, randomPrograms, samplesOf } from "../campaign.ts";
+import { packed } from "../json.ts";
 import type { Column } from "./column.ts";
 import { Findings } from "./findings.ts";
-import { matrix, replayOf, showCoverage, totals } from "./matrix.ts";
+import { type Replay, matrix, replayOf, showCoverage, totals } from "./matrix.ts";
 import { parseOptions } from "./options.ts";
 import { page } from "./page.ts";
 
@@ -13,9 +14,10 @@ export { listOf, wholeNumber } from "./options.ts";
 
 const signals = ["SIGINT", "SIGTERM"] as const;
 
-/** Numbers that JSON lacks, as texts. */
-const withNumbers = (_: string, value: unknown): unknown =>
-  typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
+export interface CommandOptions {
+  /** What a shell calls the command by, as it is printed for replaying a failure; by default "cotangent-verify". */
+  readonly invocation?: string;
+}
 
 /**
  * Judges what the arguments ask for on these columns, prints failures and a matrix, and writes the files asked for. An
@@ -25,13 +27,18 @@ const withNumbers = (_: string, value: unknown): unknown =>
  * be had.
  * @example `process.exitCode = await verifyCommand([localColumn("mine", ["float32"], () => mine, jsBackend)], process.argv.slice(2))`
  */
-export async function verifyCommand(columns: readonly Column[], args: readonly string[]): Promise<number> {
+export async function verifyCommand(
+  columns: readonly Column[],
+  args: readonly string[],
+  { invocation = "cotangent-verify" }: CommandOptions = {},
+): Promise<number> {
   const options = parseOptions(
     args,
     columns.map(({ name }) => name),
   );
   const { samples, programs, steps, seed, path, law: laws } = options;
   const subjects = options.primitive.filter((name) => name !== randomPrograms || programs > 0);
+  const replay: Replay = { invocation, steps };
   const effort: Effort = { samples, programs, steps, seed, ...(path !== undefined && { path }) };
   const chosen = columns.filter(({ name }) => options.backend.includes(name));
   const findings = new Findings(
@@ -63,27 +70,22 @@ export async function verifyCommand(columns: readonly Column[], args: readonly s
   await Promise.all(
     chosen.map((column) =>
       column
-        .judge(
-          findings.cells.get(column.name) ?? [],
-          effort,
-          {
-            onReport: (report) => {
-              findings.add(column, report);
-              const { judged, classed, subject, law, failure } = report;
-              const seen = Object.values(classed).reduce((sum, count) => sum + count, judged);
-              if (failure !== undefined)
-                process.stdout.write(
-                  `${bar.isActive && process.stderr.isTTY ? "\n" : ""}${failure.text}\npnpm verify ${replayOf({ ...report, backend: column.name })}\n\n`,
-                );
-              bar.increment(seen, {
-                failures: findings.failures.length,
-                now: `${column.name}: ${subject}, ${law}`,
-              });
-            },
-            isStopped: () => stop.signal.aborted,
+        .judge(findings.cells.get(column.name) ?? [], effort, {
+          onReport: (report) => {
+            findings.add(column, report);
+            const { judged, classed, subject, law, failure } = report;
+            const seen = Object.values(classed).reduce((sum, count) => sum + count, judged);
+            if (failure !== undefined)
+              process.stdout.write(
+                `${bar.isActive && process.stderr.isTTY ? "\n" : ""}${failure.text}\n${replayOf({ ...report, backend: column.name }, replay)}\n\n`,
+              );
+            bar.increment(seen, {
+              failures: findings.failures.length,
+              now: `${column.name}: ${subject}, ${law}`,
+            });
           },
-          stop.signal,
-        )
+          isStopped: () => stop.signal.aborted,
+        })
         .catch((error: unknown) => {
           findings.missing.set(column.name, error instanceof Error ? error.message : String(error));
         }),
@@ -126,10 +128,13 @@ export async function verifyCommand(columns: readonly Column[], args: readonly s
       coverage: { ...coverage, reasons: Object.fromEntries(coverage.reasons) },
       reports,
     };
-    await writeFile(options.json, `${JSON.stringify(facts, withNumbers, 1)}\n`);
+    await writeFile(options.json, `${JSON.stringify(facts, packed, 1)}\n`);
   }
   if (options.html !== undefined)
-    await writeFile(options.html, page(findings, { subjects, laws, seed, seconds, stopped, coverage }));
+    await writeFile(
+      options.html,
+      page(findings, { ...replay, subjects, laws, seed, seconds, stopped, coverage }),
+    );
   const isEmpty = coverage.unexplained.length > 0;
   return failures.length > 0 || blind.length > 0 || missing.size > 0 || isEmpty ? 1 : 0;
 }

@@ -1,6 +1,6 @@
 /** What the terminal shows at the end. */
 import Table from "cli-table3";
-import type { Cell } from "../campaign.ts";
+import { type Cell, randomPrograms } from "../campaign.ts";
 import type { Report } from "../check.ts";
 import type { Coverage, Findings, Place, Verdict } from "./findings.ts";
 
@@ -20,9 +20,22 @@ const plain = { head: [], border: [], compact: true };
 
 export const nameOf = ({ backend, dtype }: Place): string => `${backend} ${dtype}`;
 
-/** How to see a failure again. */
-export const replayOf = ({ subject, law, dtype, backend, seed, failure }: Report): string =>
-  `--primitive ${subject} --law "${law}" --dtype ${dtype} --backend ${backend} --seed ${seed}` +
+/** What a run was started with that its failures depend on. */
+export interface Replay {
+  /** What a shell calls the command, its own options not among it: "pnpm verify". */
+  readonly invocation: string;
+  /** The most steps of a program. */
+  readonly steps: number;
+}
+
+/** The command that shows a failure again. */
+export const replayOf = (
+  { subject, law, dtype, backend, seed, failure }: Report,
+  { invocation, steps }: Replay,
+): string =>
+  `${invocation} --primitive ${subject} --law "${law}" --dtype ${dtype} --backend ${backend}` +
+  (subject === randomPrograms ? ` --steps ${steps}` : "") +
+  ` --seed ${seed}` +
   (failure?.path === undefined ? "" : ` --path ${failure.path}`);
 
 /** Primitives by laws; in each cell a mark per backend and dtype. */

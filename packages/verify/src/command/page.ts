@@ -1,9 +1,9 @@
 /** The report as a page: self-contained, for a person to look at. */
-import { type Cell, kinks } from "../campaign.ts";
+import { type Cell, kinks, kinksStatement } from "../campaign.ts";
 import { shapeClasses } from "../coverage.ts";
 import { laws as everyLaw } from "../every-law.ts";
 import type { Coverage, Findings, Place, Verdict } from "./findings.ts";
-import { byCount, nameOf, replayOf } from "./matrix.ts";
+import { type Replay, byCount, nameOf, replayOf } from "./matrix.ts";
 
 const escape = (text: string): string =>
   text.replace(/[&<>"]/g, (c) => `&${{ "&": "amp", "<": "lt", ">": "gt", '"': "quot" }[c]};`);
@@ -65,7 +65,7 @@ document.getElementById("matrix").addEventListener("pointerover", ({ target }) =
 document.getElementById("matrix").addEventListener("pointerleave", () => (detail.textContent = ""));
 `;
 
-export interface PageFacts {
+export interface PageFacts extends Replay {
   readonly subjects: readonly string[];
   readonly laws: readonly string[];
   readonly seed: number;
@@ -106,7 +106,7 @@ export function page(findings: Findings, facts: PageFacts): string {
 <ul class="facts">${tiles
     .map(([what, value, tone = ""]) => `<li><b class="${tone}">${value}</b>${what}</li>`)
     .join("")}</ul>
-${failures.length > 0 ? `<h2>Failures</h2>${showFailures(findings)}` : ""}
+${failures.length > 0 ? `<h2>Failures</h2>${showFailures(findings, facts)}` : ""}
 <h2>Backends</h2>
 ${backends(findings)}
 <h2>Primitives and laws</h2>
@@ -137,12 +137,12 @@ ${table(
 `;
 }
 
-const showFailures = ({ failures }: Findings): string =>
+const showFailures = ({ failures }: Findings, replay: Replay): string =>
   failures
     .map(
       (report) =>
         `<p><b>${escape(report.subject)}</b> breaks <b>${escape(report.law)}</b> on ${escape(report.backend)} in ` +
-        `${report.dtype}</p><pre>${escape(report.failure?.text ?? "")}\n\n${escape(replayOf(report))}</pre>`,
+        `${report.dtype}</p><pre>${escape(report.failure?.text ?? "")}\n\n${escape(replayOf(report, replay))}</pre>`,
     )
     .join("\n");
 
@@ -204,9 +204,7 @@ const places = (findings: Findings, show: (place: Place) => string): string =>
 /** What each law says, and how often it was judged. */
 function lawTable({ reports }: Findings, names: readonly string[]): string {
   const statementOf = (name: string): string =>
-    name === kinks
-      ? "at each declared kink both modes give the documented derivative"
-      : (everyLaw.find((law) => law.name === name)?.statement ?? "");
+    name === kinks ? kinksStatement : (everyLaw.find((law) => law.name === name)?.statement ?? "");
   const rows = names.map((name) => {
     const own = reports.filter(({ law }) => law === name);
     const [judged, missed] = [total(own, (report) => report.judged), total(own, (report) => report.missed)];
