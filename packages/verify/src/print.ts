@@ -22,7 +22,9 @@ export function showData(value: unknown): string | undefined {
   if (prototype !== null && Object.getPrototypeOf(prototype) !== null) return undefined;
   const entries = Object.entries(value).map(([key, item]) => {
     const text = showData(item);
-    return text === undefined ? undefined : `${JSON.stringify(key)}:${text}`;
+    // As a plain key it would be the object's prototype.
+    const name = key === "__proto__" ? `["${key}"]` : JSON.stringify(key);
+    return text === undefined ? undefined : `${name}:${text}`;
   });
   return entries.includes(undefined) ? undefined : `{${entries.join(",")}}`;
 }
