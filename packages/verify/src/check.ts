@@ -5,9 +5,9 @@ import { coverSeed, pathsTo } from "./coverage.ts";
 import { RecordedDraw, drawCall } from "./draw.ts";
 import { kinkFailure } from "./kinks.ts";
 import type { Law } from "./laws.ts";
-import { type Finding, fails, showError } from "./outcome.ts";
+import { type Finding, fails, inapplicable, showError } from "./outcome.ts";
 import { drawProgram } from "./programs.ts";
-import { type Setting, type Subject, cutOf, subjectOf } from "./subject.ts";
+import { type Setting, type Subject, cutOf, dtypeOf, subjectOf } from "./subject.ts";
 
 export interface CheckOptions {
   /** Samples per law. */
@@ -137,7 +137,7 @@ const without = (
 function reportOf(
   subject: string,
   law: string,
-  { backend, dtype }: Setting,
+  setting: Setting,
   { judged, classed, missed, exercised, unexercised, started }: Tally,
   seed: number,
   failure: Failure | undefined,
@@ -145,8 +145,8 @@ function reportOf(
   return {
     subject,
     law,
-    backend: backend.name,
-    dtype,
+    backend: setting.backend.name,
+    dtype: dtypeOf(setting),
     judged,
     classed,
     missed,
@@ -189,7 +189,8 @@ export function check(
     ...(path !== undefined && { path }),
     ...(timeLimit !== undefined && { interruptAfterTimeLimit: timeLimit }),
   });
-  const broken = `${name} on ${setting.backend.name} in ${setting.dtype} breaks the law "${law.name}": ${law.statement}`;
+  const where = `${name} on ${setting.backend.name} in ${dtypeOf(setting)}`;
+  const broken = `${where} breaks the law "${law.name}": ${law.statement}`;
   if (details.failed) {
     const thrown = details.errorInstance;
     const error = shrink && thrown instanceof Broken ? smallest(thrown, law, setting) : thrown;
@@ -208,7 +209,7 @@ export function check(
   }
   const vacuous =
     !mayMiss && tally.judged === 0 && tally.missed > 0
-      ? `${name} on ${setting.backend.name} in ${setting.dtype}: the law "${law.name}" could judge none of ${samples} samples: ${JSON.stringify(tally.classed)}`
+      ? `${where}: the law "${law.name}" could judge none of ${samples} samples: ${JSON.stringify(tally.classed)}`
       : undefined;
   return reportOf(name, law.name, setting, tally, seed, vacuous === undefined ? undefined : general(vacuous));
 }
@@ -241,6 +242,7 @@ function smallest(broken: Broken, law: Law, setting: Setting): Broken {
 
 /** A law's outcome; an error on the way is a failure too, and is said with its stack. */
 function judged(law: Law, subject: Subject, setting: Setting, draw: RecordedDraw): ReturnType<Law["judge"]> {
+  if (subject.refusal !== undefined) return inapplicable(subject.refusal);
   try {
     return law.judge(subject, setting, draw);
   } catch (error) {
@@ -259,7 +261,13 @@ export function checkLaw(
   options: CheckOptions = {},
 ): Report {
   const judge = (own: CheckOptions): Report =>
-    check(primitive.name, law, setting, (draw) => subjectOf(drawCall(draw, primitive, setting.dtype)), own);
+    check(
+      primitive.name,
+      law,
+      setting,
+      (draw) => subjectOf(drawCall(draw, primitive, setting.dtype, setting.whole)),
+      own,
+    );
   const { cover = true, path } = options;
   let report = judge(options);
   // Where a law speaks of no sample, more of them say nothing.
@@ -269,6 +277,7 @@ export function checkLaw(
         if (report.failure !== undefined || report.exercised[feature] !== undefined) break;
         report = merged(report, judge({ ...options, seed: coverSeed, path: one, samples: 1, mayMiss: true }));
       }
+  if (setting.whole !== undefined) return report;
   // What has derivatives must have had something to differentiate.
   const { "no float input": noInput = 0, "no float output": noOutput = 0, ...others } = report.classed;
   const isIdle = noInput + noOutput > 0 && Object.keys(others).length === 0;

@@ -3,7 +3,7 @@
  * `cotangent-verify`: the verification campaign on whatever is registered. Where the package `cotangent` is installed its
  * primitives and backends are; `--module ./mine.ts` adds others, as often as there are modules.
  */
-import { type FloatDType, backendNamed, backends } from "@cotangent/core";
+import { backendNamed, backends } from "@cotangent/core";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -35,12 +35,11 @@ try {
 }
 for (const path of modules) await import(pathToFileURL(resolve(path)).href);
 
-const floats: readonly FloatDType[] = ["float64", "float32"];
 process.exitCode = await verifyCommand(
   backends().map((backend) =>
     localColumn(
       backend.name,
-      floats.filter((dtype) => backend.dtypes.includes(dtype)),
+      backend.dtypes,
       () => backend,
       backendNamed("js"),
     ),

@@ -1,15 +1,19 @@
 /** Random calls of primitives: core's `Draw` on top of fast-check, so that failing calls shrink and replay. */
 import {
   type ArgumentSample,
+  CotangentError,
   type DType,
+  DTypeError,
   type Domain,
   type Draw,
   type FloatDType,
   type Sample,
-  paramsOf,
+  type Params,
   type Primitive,
   type Shape,
+  avalOf,
   isFloating,
+  paramsOf,
   sizeOf,
 } from "@cotangent/core";
 import { type Arbitrary, type GeneratorValue, array, boolean, integer } from "fast-check";
@@ -156,25 +160,83 @@ export interface Call {
   another(draw: RecordedDraw): HostInput[];
   /** How far every float input may be moved in a direction of size 1. */
   readonly room: number;
+  /** With whole numbers in place of floats: the same numbers as floats, or why there is no such call. */
+  readonly whole?: { readonly asFloats: readonly HostInput[]; readonly refusal: string | undefined };
 }
 
-/** Draws a call that the primitive itself says is valid and smooth. */
-export function drawCall(draw: RecordedDraw, primitive: Primitive, dtype: FloatDType): Call {
-  const { inputs, params } = primitive.sample(draw);
+/** What may take the place of floats, for kernels that have code of their own for it. */
+export type WholeDType = "int32" | "bool";
+
+/** As far from 0 as whole numbers go where a domain has none; products of many stay within what float32 counts exactly. */
+const largestWhole = 3;
+
+/** Whole numbers of the domain, the same everywhere: what they keep clear of is a matter of derivatives. */
+function wholeArgument({ shape, domain }: ArgumentSample, dtype: WholeDType): ArgumentSample {
+  const [low, high] = dtype === "bool" ? [0, 1] : [Math.ceil(domain.low), Math.floor(domain.high)];
+  const within = low <= high ? { low, high } : { low: -largestWhole, high: largestWhole };
+  return { shape, dtype, domain: { ...within, integer: true } };
+}
+
+/** Why a record takes no such arguments, as its own inference says; undefined where it does. */
+function refusalOf(
+  { infer, rules }: Primitive,
+  inputs: readonly HostInput[],
+  params: Params,
+  dtype: WholeDType,
+): string | undefined {
+  const avals = inputs.map((input) => avalOf(input.shape, input.dtype));
+  try {
+    if (rules.form === "multiple") rules.shapes(avals, params);
+    else
+      infer(
+        avals.map((aval) => ({ aval })),
+        params,
+      );
+    return undefined;
+  } catch (error) {
+    if (error instanceof DTypeError) return `takes no ${dtype}`;
+    // Control flow, whose samples have bodies of their own.
+    if (rules.form === "multiple" && error instanceof CotangentError) return "its sample runs a function of floats";
+    throw error;
+  }
+}
+
+/** Draws a call that the primitive itself says is valid and smooth; with `whole`, if it is valid with such numbers for floats. */
+export function drawCall(
+  draw: RecordedDraw,
+  primitive: Primitive,
+  dtype: FloatDType,
+  whole?: WholeDType,
+): Call {
+  const sample = primitive.sample(draw);
+  const { params } = sample;
+  const isFloat = sample.inputs.map((input) => input.dtype === "float");
+  const inputs = sample.inputs.map((input, i) =>
+    whole !== undefined && isFloat[i] ? wholeArgument(input, whole) : input,
+  );
   const another = (from: RecordedDraw): HostInput[] =>
     inputs.map((input) => ({
       shape: input.shape,
       dtype: input.dtype === "float" ? dtype : input.dtype,
       data: from.elements(input.domain, sizeOf(input.shape)),
     }));
+  const drawn = another(draw);
   return {
     primitive,
     params,
     dtype,
     room: Math.min(0.025, ...inputs.map(roomOf)),
-    inputs: another(draw),
+    inputs: drawn,
     another,
     fixed: inputs.map(() => draw.int(0, 5) === 5),
+    ...(whole !== undefined && {
+      whole: {
+        asFloats: drawn.map((input, i) => (isFloat[i] ? { ...input, dtype } : input)),
+        refusal: isFloat.includes(true)
+          ? refusalOf(primitive, drawn, paramsOf({ params }, dtype), whole)
+          : "no argument of the dtype under test",
+      },
+    }),
   };
 }
 

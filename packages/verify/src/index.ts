@@ -54,7 +54,7 @@ export {
   tensors,
   trees,
 } from "./arbitraries.ts";
-export { type Call, type HostInput, RecordedDraw, drawCall, showCall } from "./draw.ts";
+export { type Call, type HostInput, RecordedDraw, type WholeDType, drawCall, showCall } from "./draw.ts";
 export {
   type Law,
   adjoint,
@@ -100,8 +100,9 @@ export {
   Instance,
   cutOf,
   directions,
+  settingIn,
   subjectOf,
 } from "./subject.ts";
-export { laws } from "./every-law.ts";
+export { laws, lawsOfValues } from "./every-law.ts";
 export { staged, transposed } from "./strategies.ts";
 export { vmapped } from "./vmapped.ts";

@@ -2,6 +2,7 @@
 import {
   type ArgumentSample,
   type Backend,
+  type DType,
   type Draw,
   type FloatDType,
   type Primitive,
@@ -24,17 +25,17 @@ import {
 } from "./check.ts";
 import { shapeClassesOf } from "./coverage.ts";
 import { type HostInput, type RecordedDraw, isArbitrary, roomOf, showTensor } from "./draw.ts";
-import { laws } from "./every-law.ts";
+import { laws, lawsOfValues } from "./every-law.ts";
 import type { Law } from "./laws.ts";
 import { ruleLaws } from "./rule-laws.ts";
-import { type Mode, type Setting, type Subject, inOrderOf } from "./subject.ts";
+import { type Mode, type Setting, type Subject, inOrderOf, settingIn } from "./subject.ts";
 
 /** Where and how something is checked. */
 export interface SuiteOptions extends CheckOptions {
   /** By default the current one. */
   readonly backend?: Backend;
-  /** By default the backend's own. */
-  readonly dtype?: FloatDType;
+  /** By default the backend's own floats. A primitive is judged in int32 or bool too, where its record takes them. */
+  readonly dtype?: DType;
   /** What others are compared with, in float64; by default the registered backend "js". */
   readonly reference?: Backend;
   /** By default all that apply. */
@@ -42,8 +43,7 @@ export interface SuiteOptions extends CheckOptions {
 }
 
 function settingOf({ backend = currentBackend(), dtype, reference }: SuiteOptions): Setting {
-  const own = backend.defaultDType === "float64" ? "float64" : "float32";
-  return { backend, dtype: dtype ?? own, reference: reference ?? backendNamed("js") };
+  return settingIn(backend, reference ?? backendNamed("js"), dtype);
 }
 
 /**
@@ -59,8 +59,10 @@ function settingOf({ backend = currentBackend(), dtype, reference }: SuiteOption
  */
 export function checkPrimitive(primitive: Primitive, options: SuiteOptions = {}): Report[] {
   const setting = settingOf(options);
-  const found = (options.laws ?? laws).map((law) => checkLaw(primitive, law, setting, options));
-  return options.laws === undefined ? [...found, checkKinks(primitive, setting)] : found;
+  const applying = setting.whole === undefined ? laws : lawsOfValues;
+  const found = (options.laws ?? applying).map((law) => checkLaw(primitive, law, setting, options));
+  const isAll = options.laws === undefined && setting.whole === undefined;
+  return isAll ? [...found, checkKinks(primitive, setting)] : found;
 }
 
 /**
@@ -102,6 +104,8 @@ function drawInputs(
 }
 
 export interface FunctionOptions extends SuiteOptions {
+  /** By default the backend's own: that of the inputs that are floats. */
+  readonly dtype?: FloatDType;
   /** How messages call it; by default its own name. */
   readonly name?: string;
   /** The modes in which it has derivatives: ["reverse"] for a function that has a VJP alone. By default both. */
@@ -166,8 +170,8 @@ export const checkCustomRule: typeof checkFunction = (f, inputs, options) =>
   checkFunction(f, inputs, { ...options, laws: options?.laws ?? ruleLaws });
 
 export interface BackendOptions extends Omit<SuiteOptions, "backend" | "dtype"> {
-  /** By default all floating ones that the backend has. */
-  readonly dtypes?: readonly FloatDType[];
+  /** By default all that the backend has. */
+  readonly dtypes?: readonly DType[];
   /** Random programs per law and dtype; none where 0. */
   readonly programs?: number;
   /** Called with each report as it is made, so that a long check can be watched. */
@@ -175,7 +179,8 @@ export interface BackendOptions extends Omit<SuiteOptions, "backend" | "dtype"> 
 }
 
 /**
- * Checks a backend: every registered primitive, and random programs of them, by all laws, in each of its dtypes.
+ * Checks a backend: every registered primitive, and random programs of them, by all laws, in each of its dtypes; in those of
+ * whole numbers the primitives that take them, by the laws of values.
  *
  * @returns one report per primitive, law and dtype; `assertBackend` throws where one failed.
  * @throws BackendError where there is none to compare with.
@@ -185,12 +190,7 @@ export interface BackendOptions extends Omit<SuiteOptions, "backend" | "dtype"> 
  * ```
  */
 export function checkBackend(backend: Backend, options: BackendOptions = {}): Report[] {
-  const floats: readonly FloatDType[] = ["float64", "float32"];
-  const {
-    programs = 100,
-    onReport,
-    dtypes = floats.filter((dtype) => backend.dtypes.includes(dtype)),
-  } = options;
+  const { programs = 100, onReport, dtypes = backend.dtypes } = options;
   const reports: Report[] = [];
   const add = (report: Report): void => {
     reports.push(report);
@@ -199,7 +199,7 @@ export function checkBackend(backend: Backend, options: BackendOptions = {}): Re
   for (const dtype of dtypes) {
     const own = { ...options, backend, dtype };
     for (const primitive of everyPrimitive()) checkPrimitive(primitive, own).forEach(add);
-    if (programs === 0) continue;
+    if (programs === 0 || !isFloating(dtype)) continue;
     for (const law of options.laws ?? laws)
       if (law.subjects !== "primitives")
         add(checkPrograms(law, settingOf(own), { ...options, samples: programs }));

@@ -1,5 +1,5 @@
 /** The command line. */
-import type { FloatDType } from "@cotangent/core";
+import type { DType } from "@cotangent/core";
 import { Command, InvalidArgumentError } from "commander";
 import { kinks, randomPrograms } from "../campaign.ts";
 import { everyPrimitive } from "../check.ts";
@@ -14,7 +14,7 @@ export interface Options {
   readonly time: number;
   readonly primitive: readonly string[];
   readonly law: readonly string[];
-  readonly dtype: readonly FloatDType[];
+  readonly dtype: readonly DType[];
   readonly backend: readonly string[];
   readonly json?: string;
   readonly html?: string;
@@ -40,7 +40,7 @@ export function listOf<T extends string>(allowed: readonly T[]) {
   };
 }
 
-const dtypes: readonly FloatDType[] = ["float64", "float32"];
+const dtypes: readonly DType[] = ["float64", "float32", "int32", "bool"];
 
 /** Exits with what is wrong where the arguments are. */
 export function parseOptions(args: readonly string[], backends: readonly string[]): Options {

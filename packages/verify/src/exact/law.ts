@@ -113,6 +113,7 @@ export const highPrecision: Law = {
   subjects: "primitives",
   share: 1 / 4,
   judge: (subject, setting, draw) => {
+    if (setting.whole !== undefined) return inapplicable("no float input");
     const call = subject.call?.drawn;
     const exact = exactFunctions.get(call?.primitive.name ?? "");
     if (call === undefined || exact === undefined)
