@@ -1,5 +1,6 @@
-/** Wrong derivatives that the verification suite found in Cotangent itself, each once more by hand. */
+/** Wrong derivatives, and wrong values, that the verification suite found in Cotangent itself, each once more by hand. */
 import {
+  DTypeError,
   type Value,
   backends,
   checkpoint,
@@ -241,3 +242,46 @@ test("jet: loops whose bodies call functions with rules of their own", () => {
   const [, [first, second]] = jet(f, [1], [[1, 0]]);
   expect([first.item(), second.item()]).toEqual([9, 72]);
 });
+
+test("sums, products and bounds of bools are refused: they were numbers that no bool is, and others on each backend", () => {
+  const x = tensor([true, true, false]);
+  const refused: readonly ((x: Value) => Value)[] = [
+    (v) => v.sum(),
+    (v) => v.prod(),
+    (v) => v.cumsum(),
+    (v) => v.clamp(-1, 0.5),
+    (v) => v.scatterAdd(tensor([0], { dtype: "int32" }), tensor([true])),
+  ];
+  for (const f of refused) expect(() => f(x)).toThrow(DTypeError);
+  expect(x.astype("int32").sum().item()).toBe(2);
+});
+
+test.each(backends().map(({ name }) => name))(
+  "the largest and smallest of bools, in a jitted function on %s",
+  (name) => {
+    withBackend(name, () => {
+      for (const size of [1, 2, 3, 4, 5, 7, 8, 33])
+        for (const [at, beside] of [
+          [true, false],
+          [false, true],
+        ])
+          for (const where of [0, size >> 1, size - 1]) {
+            const data = Array.from({ length: size }, (_, i) => (i === where ? at : beside));
+            // Of both widths of vectors, along each axis, and of what was computed on the way.
+            for (const dtype of ["float32", "int32", "float64"] as const) {
+              const extremes = jit((x: Value, y: Value) => [
+                x.max(),
+                x.min(),
+                y.gt(0).max(),
+                y.gt(0).min(),
+                x.reshape([size, 1]).broadcastTo([size, 3]).max({ axis: 0 }),
+                x.reshape([size, 1]).broadcastTo([size, 3]).min({ axis: 0 }),
+              ]);
+              const found = extremes(tensor(data), tensor(data.map(Number), { dtype })).map((v) => v.toArray());
+              const [most, least] = [data.includes(true), !data.includes(false)];
+              expect(found).toEqual([most, least, most, least, [most, most, most], [least, least, least]]);
+            }
+          }
+    });
+  },
+);

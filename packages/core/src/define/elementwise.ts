@@ -20,7 +20,7 @@ import type { Value } from "../value.ts";
 /** The dtypes that an elementwise primitive takes. */
 export type Accepts = "floating" | "numeric" | "bool" | "any";
 
-function requireAccepted(name: string, accepts: Accepts, { dtype, floating }: Aval): void {
+export function requireAccepted(name: string, accepts: Accepts, { dtype, floating }: Aval): void {
   const accepted = floating
     ? accepts !== "bool"
     : accepts === "any" || (dtype === "bool" ? accepts === "bool" : accepts === "numeric");

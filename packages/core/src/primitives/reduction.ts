@@ -1,6 +1,7 @@
 /** Reductions over axes, which the output lacks, and running sums. */
 import { type Aval, avalOf, showShape } from "../aval.ts";
 import { DTypeError, ShapeError, fail } from "../errors.ts";
+import { requireAccepted } from "../define/elementwise.ts";
 import { type Op, discrete, linear, primitive } from "../define/general.ts";
 import { type Draw, type Domain, type Sample, argument, interval, real } from "../sampling.ts";
 import type { Value } from "../value.ts";
@@ -18,6 +19,14 @@ const reduced = ([x]: readonly Aval[], { axes }: Axes): Aval =>
     x.shape.filter((_, i) => !axes.includes(i)),
     x.dtype,
   );
+
+/** Of sums and products: a bool has no room for them. */
+const total =
+  (name: string) =>
+  ([x]: readonly Aval[], params: Axes): Aval => {
+    requireAccepted(name, "numeric", x);
+    return reduced([x], params);
+  };
 
 function nonEmpty(name: string, x: Aval, axes: readonly number[]): void {
   const empty = axes.find((axis) => x.shape[axis] === 0);
@@ -62,7 +71,7 @@ function spread(value: Value, aval: Aval, axes: readonly number[]): Value {
 
 export const reduceSum: Op<readonly ["x"], Axes> = linear("sum", {
   args: ["x"],
-  shape: reduced,
+  shape: total("sum"),
   transpose: { x: (ct, { avals, params }) => spread(ct, avals.x, params.axes) },
   batch: ([x], _, { axes }) => reduceSum(x, { axes: shifted(axes) }),
   cost: perElement,
@@ -113,7 +122,7 @@ function othersAlongLast(x: Value): Value {
 export const reduceProd: Op<readonly ["x"], Axes> = primitive("prod", {
   args: ["x"],
   residuals: { x: ["x"] },
-  shape: reduced,
+  shape: total("prod"),
   jvp: { x: (dx, { x, params }) => reduceSum(strongMul(dx, productOfOthers(x, params.axes)), params) },
   vjp: {
     x: (ct, { x, avals, params }) =>
@@ -235,6 +244,7 @@ export interface CumulativeParams extends Axis {
 export const cumulativeSum: Op<readonly ["x"], CumulativeParams> = linear("cumsum", {
   args: ["x"],
   shape: ([x], { axis }: CumulativeParams) => {
+    requireAccepted("cumsum", "numeric", x);
     if (axis >= x.rank) fail(ShapeError, `cumsum: axis ${axis} asked for in shape ${showShape(x.shape)}.`);
     return x;
   },

@@ -1,6 +1,7 @@
 /** Pooling over two-dimensional windows of images [N, H, W, C]. */
 import { type Aval, type Shape, avalOf } from "../aval.ts";
 import { DTypeError, ShapeError, fail } from "../errors.ts";
+import { requireAccepted } from "../define/elementwise.ts";
 import { type Op, linear, primitive } from "../define/general.ts";
 import { type Domain, type Draw, type Sample, argument, real } from "../sampling.ts";
 import type { Value } from "../value.ts";
@@ -71,7 +72,10 @@ export const patches: Op<readonly ["x"], PoolParams> = linear("patches", {
 /** The transpose of `patches`: each window's elements added back where they came from. */
 export const overlapAdd: Op<readonly ["x"], PoolParams & { readonly size: Shape }> = linear("overlapAdd", {
   args: ["x"],
-  shape: ([x], { size }: PoolParams & { readonly size: Shape }) => avalOf(size, x.dtype),
+  shape: ([x], { size }: PoolParams & { readonly size: Shape }) => {
+    requireAccepted("overlapAdd", "floating", x);
+    return avalOf(size, x.dtype);
+  },
   transpose: {
     x: (ct, { params: { window, strides, padding, dilation } }) =>
       patches(ct, { window, strides, padding, dilation }),
