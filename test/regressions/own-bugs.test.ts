@@ -1,4 +1,6 @@
 /** Wrong derivatives, and wrong values, that the verification suite found in Cotangent itself, each once more by hand. */
+import "@tensorflow/tfjs-backend-cpu";
+import { createTfjsBackend } from "@cotangent/backend-tfjs";
 import {
   DTypeError,
   type Value,
@@ -282,6 +284,38 @@ test.each(backends().map(({ name }) => name))(
               expect(found).toEqual([most, least, most, least, [most, most, most], [least, least, least]]);
             }
           }
+    });
+  },
+);
+
+test.each([...backends(), await createTfjsBackend("cpu")].map((backend) => [backend.name, backend] as const))(
+  "int32 on %s: every digit of what is large, and of products that wrap around",
+  (_, backend) => {
+    const product = (...all: number[]): number => all.reduce(Math.imul, 1);
+    const of = (...data: number[]): Value => tensor(data, { dtype: "int32" });
+    const [a, b, c] = [-99_009_025, 1_734_367_441, -26_445_231];
+    const results: readonly ((...all: Value[]) => Value)[] = [
+      (x) => x.square(),
+      (x, y) => x.mul(y),
+      (x) => x.abs(),
+      (x) => x.prod(),
+      (x, y) => x.dot(y),
+      (x, y) => x.scatterAdd(of(0, 2, 0), y),
+    ];
+    const expected = [
+      [a, b, c].map((x) => product(x, x)),
+      [product(a, b), product(b, c), product(c, a)],
+      [-a, b, -c],
+      product(a, b, c),
+      (product(a, b) + product(b, c) + product(c, a)) | 0,
+      [(a + b + a) | 0, b, (c + c) | 0],
+    ];
+    withBackend(backend, () => {
+      const inputs = [of(a, b, c), of(b, c, a)];
+      for (const [i, f] of results.entries()) {
+        expect(f(...inputs).toArray()).toEqual(expected[i]);
+        expect(jit(f)(...inputs).toArray()).toEqual(expected[i]);
+      }
     });
   },
 );

@@ -1,5 +1,13 @@
 /** Running laws over random samples, and saying what came of it. */
-import { type DType, type Primitive, type Shape, primitives, tidy } from "@cotangent/core";
+import {
+  type Backend,
+  type DType,
+  DTypeError,
+  type Primitive,
+  type Shape,
+  primitives,
+  tidy,
+} from "@cotangent/core";
 import { check as checkProperty, gen, property, sample } from "fast-check";
 import { coverSeed, pathsTo } from "./coverage.ts";
 import { RecordedDraw, drawCall } from "./draw.ts";
@@ -7,7 +15,7 @@ import { kinkFailure } from "./kinks.ts";
 import type { Law } from "./laws.ts";
 import { type Finding, fails, inapplicable, showError } from "./outcome.ts";
 import { drawProgram } from "./programs.ts";
-import { type Setting, type Subject, cutOf, dtypeOf, subjectOf } from "./subject.ts";
+import { type Setting, type Subject, cutOf, dtypeOf, subjectOf, upload } from "./subject.ts";
 
 export interface CheckOptions {
   /** Samples per law. */
@@ -260,12 +268,13 @@ export function checkLaw(
   setting: Setting,
   options: CheckOptions = {},
 ): Report {
+  const whole = setting.whole && { dtype: setting.whole, every: takesEveryInt32(setting.backend) };
   const judge = (own: CheckOptions): Report =>
     check(
       primitive.name,
       law,
       setting,
-      (draw) => subjectOf(drawCall(draw, primitive, setting.dtype, setting.whole)),
+      (draw) => subjectOf(drawCall(draw, primitive, setting.dtype, whole)),
       own,
     );
   const { cover = true, path } = options;
@@ -284,6 +293,19 @@ export function checkLaw(
   if (report.judged > 0 || !isIdle || !isDifferentiable(primitive)) return report;
   const idleText = `${primitive.name}: the law "${law.name}" found nothing to differentiate: ${JSON.stringify(report.classed)}`;
   return { ...report, failure: general(idleText) };
+}
+
+/** Whether a backend has int32 as they are: one that computes in float32 refuses what that does not hold. */
+function takesEveryInt32(backend: Backend): boolean {
+  try {
+    upload({ shape: [1], dtype: "int32", data: Float64Array.of(2 ** 31 - 1) }, backend, "float32")
+      .concrete()
+      .dispose();
+    return true;
+  } catch (error) {
+    if (error instanceof DTypeError) return false;
+    throw error;
+  }
 }
 
 /** Two reports of one law and subject as one; the failure is the first there was, with its seed. */

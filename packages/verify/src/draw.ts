@@ -12,6 +12,7 @@ import {
   type Primitive,
   type Shape,
   avalOf,
+  bools,
   isFloating,
   paramsOf,
   sizeOf,
@@ -167,14 +168,20 @@ export interface Call {
 /** What may take the place of floats, for kernels that have code of their own for it. */
 export type WholeDType = "int32" | "bool";
 
-/** As far from 0 as whole numbers go where a domain has none; products of many stay within what float32 counts exactly. */
-const largestWhole = 3;
+/** All of int32, whose arithmetic wraps around. */
+const everyInt32: Domain = { low: -(2 ** 31), high: 2 ** 31 - 1, integer: true };
+/** Where a domain has no whole numbers. Products of many stay within what float32 counts exactly. */
+const fewInt32: Domain = { low: -3, high: 3, integer: true };
 
-/** Whole numbers of the domain, the same everywhere: what they keep clear of is a matter of derivatives. */
-function wholeArgument({ shape, domain }: ArgumentSample, dtype: WholeDType): ArgumentSample {
-  const [low, high] = dtype === "bool" ? [0, 1] : [Math.ceil(domain.low), Math.floor(domain.high)];
-  const within = low <= high ? { low, high } : { low: -largestWhole, high: largestWhole };
-  return { shape, dtype, domain: { ...within, integer: true } };
+/** Whole numbers of the domain: what floats keep clear of there is a matter of derivatives. */
+function wholeArgument(
+  { shape, domain }: ArgumentSample,
+  dtype: WholeDType,
+  isLarge: boolean,
+): ArgumentSample {
+  if (dtype === "bool") return bools(shape);
+  const own = { low: Math.ceil(domain.low), high: Math.floor(domain.high), integer: true };
+  return { shape, dtype, domain: isLarge ? everyInt32 : own.low <= own.high ? own : fewInt32 };
 }
 
 /** Why a record takes no such arguments, as its own inference says; undefined where it does. */
@@ -201,18 +208,26 @@ function refusalOf(
   }
 }
 
+/** Whole numbers in place of floats. */
+export interface Whole {
+  readonly dtype: WholeDType;
+  /** Whether all of int32 may come up, not only numbers that float32 holds. */
+  readonly every: boolean;
+}
+
 /** Draws a call that the primitive itself says is valid and smooth; with `whole`, if it is valid with such numbers for floats. */
 export function drawCall(
   draw: RecordedDraw,
   primitive: Primitive,
   dtype: FloatDType,
-  whole?: WholeDType,
+  whole?: Whole,
 ): Call {
   const sample = primitive.sample(draw);
   const { params } = sample;
   const isFloat = sample.inputs.map((input) => input.dtype === "float");
+  const isLarge = whole?.dtype === "int32" && whole.every && draw.int(0, 3) === 0;
   const inputs = sample.inputs.map((input, i) =>
-    whole !== undefined && isFloat[i] ? wholeArgument(input, whole) : input,
+    whole !== undefined && isFloat[i] ? wholeArgument(input, whole.dtype, isLarge) : input,
   );
   const another = (from: RecordedDraw): HostInput[] =>
     inputs.map((input) => ({
@@ -233,7 +248,7 @@ export function drawCall(
       whole: {
         asFloats: drawn.map((input, i) => (isFloat[i] ? { ...input, dtype } : input)),
         refusal: isFloat.includes(true)
-          ? refusalOf(primitive, drawn, paramsOf({ params }, dtype), whole)
+          ? refusalOf(primitive, drawn, paramsOf({ params }, dtype), whole.dtype)
           : "no argument of the dtype under test",
       },
     }),
