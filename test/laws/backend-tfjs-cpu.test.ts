@@ -3,7 +3,7 @@ import { createTfjsBackend } from "@cotangent/backend-tfjs";
 import "@tensorflow/tfjs-backend-cpu";
 import { jsBackend } from "cotangent";
 import { describeKinks } from "../kinks/table.ts";
-import { describeLaws } from "./suite.ts";
+import { describeLaws, describeWholeNumbers } from "./suite.ts";
 
 const cpu = await createTfjsBackend("cpu");
 
@@ -11,4 +11,5 @@ describeLaws(
   { backend: cpu, dtype: "float32", reference: jsBackend },
   { samples: 2, programs: 5, cover: false },
 );
+describeWholeNumbers(cpu, jsBackend, { samples: 4, cover: false });
 describeKinks(cpu, "float32");

@@ -279,7 +279,9 @@ test.each(backends().map(({ name }) => name))(
                 x.reshape([size, 1]).broadcastTo([size, 3]).max({ axis: 0 }),
                 x.reshape([size, 1]).broadcastTo([size, 3]).min({ axis: 0 }),
               ]);
-              const found = extremes(tensor(data), tensor(data.map(Number), { dtype })).map((v) => v.toArray());
+              const found = extremes(tensor(data), tensor(data.map(Number), { dtype })).map((v) =>
+                v.toArray(),
+              );
               const [most, least] = [data.includes(true), !data.includes(false)];
               expect(found).toEqual([most, least, most, least, [most, most, most], [least, least, least]]);
             }

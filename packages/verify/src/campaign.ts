@@ -70,9 +70,7 @@ export function cellsOf(
   dtypes: readonly DType[],
 ): Cell[] {
   return dtypes.flatMap((dtype) =>
-    subjects.flatMap((subject) =>
-      lawNames.map((law) => ({ subject, law, dtype })).filter(exists),
-    ),
+    subjects.flatMap((subject) => lawNames.map((law) => ({ subject, law, dtype })).filter(exists)),
   );
 }
 

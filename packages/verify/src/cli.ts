@@ -36,13 +36,6 @@ try {
 for (const path of modules) await import(pathToFileURL(resolve(path)).href);
 
 process.exitCode = await verifyCommand(
-  backends().map((backend) =>
-    localColumn(
-      backend.name,
-      backend.dtypes,
-      () => backend,
-      backendNamed("js"),
-    ),
-  ),
+  backends().map((backend) => localColumn(backend.name, backend.dtypes, () => backend, backendNamed("js"))),
   rest,
 );

@@ -203,7 +203,8 @@ function refusalOf(
   } catch (error) {
     if (error instanceof DTypeError) return `takes no ${dtype}`;
     // Control flow, whose samples have bodies of their own.
-    if (rules.form === "multiple" && error instanceof CotangentError) return "its sample runs a function of floats";
+    if (rules.form === "multiple" && error instanceof CotangentError)
+      return "its sample runs a function of floats";
     throw error;
   }
 }
@@ -216,12 +217,7 @@ export interface Whole {
 }
 
 /** Draws a call that the primitive itself says is valid and smooth; with `whole`, if it is valid with such numbers for floats. */
-export function drawCall(
-  draw: RecordedDraw,
-  primitive: Primitive,
-  dtype: FloatDType,
-  whole?: Whole,
-): Call {
+export function drawCall(draw: RecordedDraw, primitive: Primitive, dtype: FloatDType, whole?: Whole): Call {
   const sample = primitive.sample(draw);
   const { params } = sample;
   const isFloat = sample.inputs.map((input) => input.dtype === "float");

@@ -54,7 +54,15 @@ export {
   tensors,
   trees,
 } from "./arbitraries.ts";
-export { type Call, type HostInput, RecordedDraw, type Whole, type WholeDType, drawCall, showCall } from "./draw.ts";
+export {
+  type Call,
+  type HostInput,
+  RecordedDraw,
+  type Whole,
+  type WholeDType,
+  drawCall,
+  showCall,
+} from "./draw.ts";
 export {
   type Law,
   adjoint,

@@ -328,7 +328,9 @@ export const sameAsReference: Law = {
     "f(x), J v and Jᵀ ȳ are those of the reference backend in float64, to within the dtype's rounding and the conditioning",
   judge: (subject, setting, draw) => {
     if (setting.backend === setting.reference && setting.dtype === "float64")
-      return setting.whole === undefined ? inapplicable("the reference itself") : sameAsFloats(subject, setting);
+      return setting.whole === undefined
+        ? inapplicable("the reference itself")
+        : sameAsFloats(subject, setting);
     const instance = new Instance(subject, setting.backend, setting.dtype);
     const reference = instance.inFloat64(setting.reference);
     const found = instance.counted(() => instance.apply(...instance.inputs));
