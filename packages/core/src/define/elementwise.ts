@@ -65,7 +65,7 @@ interface ElementwiseFacts {
   /** Floating-point operations per element of the output. */
   readonly flops: number;
   readonly accepts?: Accepts;
-  readonly kinks?: readonly Kink[];
+  readonly kinks?: readonly Kink<NoParams>[];
   readonly decompose?: (inputs: readonly Value[]) => Value;
 }
 

@@ -147,6 +147,8 @@ function choice(
   return { chosen, share, rest: share.sub(share) };
 }
 
+const [half, third] = [1 / 2, 1 / 3];
+
 const extremum = (name: "reduceMax" | "reduceMin"): Op<readonly ["x"], Axes> => {
   const reduce: Op<readonly ["x"], Axes> = primitive(name, {
     args: ["x"],
@@ -172,6 +174,35 @@ const extremum = (name: "reduceMax" | "reduceMin"): Op<readonly ["x"], Axes> => 
     batch: ([x], _, { axes }) => reduce(x, { axes: shifted(axes) }),
     cost: perElement,
     sample: (draw) => reductionOfSome(draw, real({ distinct: true })),
+    kinks: [
+      {
+        at: [
+          [
+            [2, 1, 2, 2],
+            [1, 1, 2, 2],
+          ],
+        ],
+        params: { axes: [1] },
+        partials: [
+          name === "reduceMax"
+            ? [
+                [third, 0, third, third],
+                [0, 0, half, half],
+              ]
+            : [
+                [0, 1, 0, 0],
+                [half, half, 0, 0],
+              ],
+        ],
+        because: "the sub- or supergradient of minimum norm: those that tie get the same share",
+      },
+      {
+        at: [[1, NaN, 2]],
+        params: { axes: [0] },
+        partials: [[NaN, NaN, NaN]],
+        because: "beside a NaN nothing is the largest or smallest",
+      },
+    ],
   });
   return reduce;
 };

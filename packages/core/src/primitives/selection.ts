@@ -66,6 +66,12 @@ const clampBetween = primitive("clamp", {
     inputs: [argument(draw.shape(), real({ kinks: [-1, 1] }))],
     params: { low: -1, high: 1 },
   }),
+  kinks: [-1, 1].map((bound) => ({
+    at: [bound],
+    params: { low: -1, high: 1 },
+    partials: [0],
+    because: "the sub- or supergradient of minimum norm",
+  })),
 });
 
 interface Bounds {
