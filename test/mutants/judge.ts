@@ -49,7 +49,7 @@ const settingOf = (dtype: Mutant["dtype"]): Setting => settingIn(faulty, jsBacke
 function caughtBy({ primitive, dtype }: Mutant, { samples, seed, all, cover = false }: Effort): string[] {
   const setting = settingOf(dtype);
   const caught: string[] = [];
-  const applying = isFloating(dtype) ? inOrder : lawsOfValues;
+  const applying = inOrder.filter((law) => isFloating(dtype) || lawsOfValues.some((other) => other === law));
   for (const law of applying) {
     const { failure } =
       law === kinks
