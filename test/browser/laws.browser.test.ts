@@ -2,7 +2,7 @@
 import { createTfjsBackend } from "@cotangent/backend-tfjs";
 import { jsBackend, registerBackend } from "cotangent";
 import { describeKinks } from "../kinks/table.ts";
-import { describeLaws } from "../laws/suite.ts";
+import { describeLaws, describeWholeNumbers } from "../laws/suite.ts";
 import { describeKnownBugs } from "../regressions/known-bugs.ts";
 
 const webgl = await createTfjsBackend();
@@ -12,5 +12,6 @@ describeLaws(
   { backend: webgl, dtype: "float32", reference: jsBackend },
   { samples: 2, programs: 3, cover: false },
 );
+describeWholeNumbers(webgl, jsBackend, { samples: 2, cover: false });
 describeKinks(webgl, "float32");
 describeKnownBugs(webgl);

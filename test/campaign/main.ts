@@ -7,9 +7,9 @@ import { webgl } from "./webgl.ts";
 
 process.exitCode = await verifyCommand(
   [
-    localColumn("js", ["float64", "float32"], () => jsBackend, jsBackend),
-    localColumn("wasm", ["float64", "float32"], () => wasmBackend, jsBackend),
-    localColumn("tfjs-cpu", ["float32"], () => createTfjsBackend("cpu"), jsBackend),
+    localColumn("js", jsBackend.dtypes, () => jsBackend, jsBackend),
+    localColumn("wasm", wasmBackend.dtypes, () => wasmBackend, jsBackend),
+    localColumn("tfjs-cpu", ["float32", "int32", "bool"], () => createTfjsBackend("cpu"), jsBackend),
     webgl,
   ],
   process.argv.slice(2),

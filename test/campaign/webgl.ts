@@ -8,7 +8,7 @@ import type { PageGlobals, Request } from "./wire.ts";
 
 export const webgl: Column = {
   name: "webgl",
-  dtypes: ["float32"],
+  dtypes: ["float32", "int32", "bool"],
   judge: async (cells, effort, { onReport, isStopped }) => {
     await callInPage(await findBrowser(), {
       module: fileURLToPath(new URL("page.ts", import.meta.url)),

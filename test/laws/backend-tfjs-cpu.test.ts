@@ -4,7 +4,7 @@ import "@tensorflow/tfjs-backend-cpu";
 import { type Value, jsBackend, tensor, tidy, vmap, whileLoop, withBackend } from "cotangent";
 import { expect, test } from "vitest";
 import { describeKinks } from "../kinks/table.ts";
-import { describeLaws } from "./suite.ts";
+import { describeLaws, describeWholeNumbers } from "./suite.ts";
 
 const cpu = await createTfjsBackend("cpu");
 
@@ -12,6 +12,7 @@ describeLaws(
   { backend: cpu, dtype: "float32", reference: jsBackend },
   { samples: 2, programs: 5, cover: false },
 );
+describeWholeNumbers(cpu, jsBackend, { samples: 4, cover: false });
 describeKinks(cpu, "float32");
 
 test("a loop over a batch keeps its constants once, however often it is run", () => {

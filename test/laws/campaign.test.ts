@@ -1,4 +1,4 @@
-import { laws } from "@cotangent/verify";
+import { laws, lawsOfValues } from "@cotangent/verify";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -44,7 +44,8 @@ const columns = [...laws.map(({ name }) => name), "kinks"];
 test("the campaign prints a matrix of subjects, laws and backends, and says how much it judged", () => {
   const json = join(outside, "reports.json");
   const html = join(outside, "report.html");
-  const options = "--seed 3 --primitive sin,programs --backend js,wasm --samples 30 --programs 2";
+  const options =
+    "--seed 3 --primitive sin,programs --backend js,wasm --dtype float64,float32 --samples 30 --programs 2";
   const { status, stdout } = verify(...options.split(" "), "--json", json, "--html", html);
   expect(row(stdout, "")).toEqual(["", ...columns]);
   // sin has derivatives, so `cut` says nothing of it, and the reference backend in float64 is not compared with itself.
@@ -87,6 +88,26 @@ test("the campaign prints a matrix of subjects, laws and backends, and says how 
         marks(column).startsWith("✓") && laws.find(({ name }) => name === column)?.share === undefined,
     ).length,
   );
+});
+
+test("whole numbers have columns of their own, of the laws that say something of them", () => {
+  const json = join(outside, "whole.json");
+  const options = "--seed 3 --primitive add,sin,gather,programs --backend js --dtype int32,bool --samples 30";
+  const { status, stdout } = verify(...options.split(" "), "--json", json);
+  const ofValues = lawsOfValues.map(({ name }) => name);
+  const marks = (mark: string): string[] => columns.map((law) => (ofValues.includes(law) ? mark : ""));
+  expect(row(stdout, "add")).toEqual(["add", ...marks("✓·")]);
+  expect(row(stdout, "sin")).toEqual(["sin", ...marks("··")]);
+  expect(row(stdout, "gather")).toEqual(["gather", ...marks("✓✓")]);
+  expect(row(stdout, "programs")).toEqual(["programs", ...marks("")]);
+  const found = JSON.parse(readFileSync(json, "utf8")) as {
+    reports: { subject: string; dtype: string; classed: Record<string, number> }[];
+    coverage: { unexplained: object[] };
+  };
+  expect(found.coverage.unexplained).toEqual([]);
+  const refused = found.reports.find(({ subject, dtype }) => subject === "sin" && dtype === "int32");
+  expect(Object.keys(refused?.classed ?? {})).toEqual(["takes no int32"]);
+  expect(status).toBe(0);
 });
 
 test("the campaign refuses what it does not know, and says what there is", () => {

@@ -45,7 +45,9 @@ import {
   checkLaw,
   checkPrograms,
   differences,
+  lawsOfValues,
   memory,
+  sameAsReference,
   staged,
   transposed,
   vmapped,
@@ -439,6 +441,44 @@ describe("faults in kernels are caught", () => {
       return sine(inputs, output, params);
     });
     expect(found).toContain("memory");
+  });
+
+  test.each(["int32", "bool"] as const)("one that is wrong in %s alone", (dtype) => {
+    // Of a copy of the backend, and of the reference itself.
+    for (const backend of [faulty, jsBackend])
+      for (const name of { int32: ["add", "sum", "gather", "lt"], bool: ["where", "gather", "eq"] }[dtype]) {
+        const right = jsBackend.kernels.get(name);
+        backend.kernels.set(name, (inputs, output, params) => {
+          const found = jsBackend.toHostSync(right?.(inputs, output, params), output).slice();
+          const isWhole = !inputs.some((input) => input.aval.floating);
+          return jsBackend.fromHost(
+            isWhole ? found.map((x) => (output.dtype === "bool" ? 1 - x : x + 1)) : found,
+            output,
+          );
+        });
+        const at = { backend, reference: jsBackend, samples: 20 };
+        const floats = checkPrimitive(byName(name), { ...at, laws: [sameAsReference] });
+        const whole = checkPrimitive(byName(name), { ...at, dtype });
+        if (right !== undefined) backend.kernels.set(name, right);
+        assertReports(floats);
+        expect(whole.flatMap(({ law, failure }) => (failure === undefined ? [] : law))).toContain(
+          "reference",
+        );
+      }
+  });
+
+  test("what the laws say of whole numbers is no fault of the right kernels", () => {
+    for (const name of ["add", "gather", "where", "clamp"])
+      for (const dtype of ["int32", "bool"] as const) {
+        const reports = checkPrimitive(byName(name), { ...against, dtype });
+        assertReports(reports);
+        const isTaken = dtype === "int32" || name === "gather" || name === "where";
+        expect(reports.every(({ judged }) => judged > 0 === isTaken)).toBe(true);
+        expect(reports.map(({ law }) => law)).toEqual(lawsOfValues.map(({ name: law }) => law));
+        // Asked for all the same, laws of derivatives find nothing to say.
+        const [report] = checkPrimitive(byName(name), { ...against, dtype, laws: [differences] });
+        expect([report.judged, report.failure]).toEqual([0, undefined]);
+      }
   });
 
   test("the right kernels break nothing", () => {

@@ -7,8 +7,10 @@ import {
   everyPrimitive,
   kinks,
   laws,
+  lawsOfValues,
   shapeFeaturesDrawn,
 } from "@cotangent/verify";
+import type { Backend } from "cotangent";
 import { describe, expect, test } from "vitest";
 
 export interface SuiteOptions {
@@ -18,6 +20,35 @@ export interface SuiteOptions {
   readonly programs: number;
   /** Whether to go on until each law has judged each class of shape that there is; by default so. */
   readonly cover?: boolean;
+}
+
+/** Primitives that must be judged in these dtypes: their kernels have code of its own for them. */
+const known = {
+  int32:
+    "add sub mul neg abs square max min clamp eq lt where convert sum prod reduceMax argmin cumsum dotGeneral gather " +
+    "scatterAdd concatenate pad",
+  bool: "eq where convert reduceMax reduceMin argmax gather concatenate pad flip",
+};
+
+/** What backends compute with whole numbers, of which all primitives are asked whether they take them. */
+export function describeWholeNumbers(
+  backend: Backend,
+  reference: Backend,
+  options: Pick<SuiteOptions, "samples" | "cover">,
+): void {
+  test.each(["int32", "bool"] as const)(`every primitive that takes %s on ${backend.name}`, (dtype) => {
+    const reports = everyPrimitive().flatMap((primitive) =>
+      checkPrimitive(primitive, { ...options, backend, reference, dtype }),
+    );
+    assertReports(reports);
+    for (const { name } of lawsOfValues) {
+      const judged = reports.filter((report) => report.law === name && report.judged > 0);
+      expect(
+        judged.map(({ subject }) => subject),
+        name,
+      ).toEqual(expect.arrayContaining(known[dtype].split(" ")));
+    }
+  });
 }
 
 export function describeLaws(setting: Setting, { samples, programs, cover = true }: SuiteOptions): void {

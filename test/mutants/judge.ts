@@ -10,8 +10,10 @@ import {
   inapplicable,
   kinks,
   laws,
+  lawsOfValues,
+  settingIn,
 } from "@cotangent/verify";
-import { type Primitive, type Value, jsBackend, jvp, stack, vjp, vmap } from "cotangent";
+import { type Primitive, type Value, isFloating, jsBackend, jvp, stack, vjp, vmap } from "cotangent";
 import { reasonFor } from "./equivalents.ts";
 import { type Mutant, controlOf, decomposed, faulty, inTwoStatements, mutantsOf } from "./records.ts";
 
@@ -42,12 +44,13 @@ const inOrder: readonly (Law | typeof kinks)[] = [
   ...laws.filter(({ name }) => !order.includes(name)),
 ];
 
-const settingOf = (dtype: Mutant["dtype"]): Setting => ({ backend: faulty, dtype, reference: jsBackend });
+const settingOf = (dtype: Mutant["dtype"]): Setting => settingIn(faulty, jsBackend, dtype);
 
 function caughtBy({ primitive, dtype }: Mutant, { samples, seed, all, cover = false }: Effort): string[] {
   const setting = settingOf(dtype);
   const caught: string[] = [];
-  for (const law of inOrder) {
+  const applying = inOrder.filter((law) => isFloating(dtype) || lawsOfValues.some((other) => other === law));
+  for (const law of applying) {
     const { failure } =
       law === kinks
         ? checkKinks(primitive, setting)
@@ -135,7 +138,7 @@ export function* judge(
   isChosen: (mutant: Pick<Mutant, "name">) => boolean = () => true,
 ): Generator<Verdict> {
   const numbers = new Map<Mutant["dtype"], readonly (number | string)[]>();
-  for (const dtype of ["float64", "float32"] as const) {
+  for (const dtype of ["float64", "float32", "int32", "bool"] as const) {
     for (const make of [controlOf, decomposed, inTwoStatements]) {
       const control = make(original, dtype);
       if (control === undefined) continue;

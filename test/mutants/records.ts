@@ -5,6 +5,9 @@
 import {
   type Aval,
   type BatchRule,
+  type DType,
+  type Draw,
+  type Kink,
   type Kernel,
   type MultipleRules,
   type Params,
@@ -16,9 +19,11 @@ import {
   JsBackend,
   avalOf,
   bind,
+  DTypeError,
   isFloating,
   jsBackend,
   outputBit,
+  paramsOf,
   primitives,
   strongMul,
   where,
@@ -36,7 +41,7 @@ export interface Mutant {
   readonly fault: string;
   readonly primitive: Primitive;
   /** In which it is judged. */
-  readonly dtype: "float64" | "float32";
+  readonly dtype: DType;
   /** Gives back what was planted. */
   readonly remove: () => void;
 }
@@ -205,18 +210,37 @@ function* changedParams(
   }
 }
 
+/** Always the same choices. */
+const plain: Draw = {
+  int: (low) => low,
+  bool: () => false,
+  choose: ([first]) => first,
+  size: (high) => high,
+  shape: ({ minRank = 0, minSize = 0 } = {}) =>
+    new Array<number>(Math.max(2, minRank)).fill(Math.max(2, minSize)),
+  broadcastable: (count) => new Array<number[]>(count).fill([2, 2]),
+};
+
 /** A sample's parameters, to know what there is that could be changed; those that hold functions or graphs are left out. */
 function paramsOfAny({ sample }: Primitive): Params {
-  const { params } = sample({
-    int: (low) => low,
-    bool: () => false,
-    choose: ([first]) => first,
-    size: (high) => high,
-    shape: ({ minRank = 0, minSize = 0 } = {}) =>
-      new Array<number>(Math.max(2, minRank)).fill(Math.max(2, minSize)),
-    broadcastable: (count) => new Array<number[]>(count).fill([2, 2]),
-  });
+  const { params } = sample(plain);
   return typeof params === "function" ? {} : params;
+}
+
+/** Whether a record takes whole numbers in place of floats. */
+function takes({ sample, infer, rules }: Primitive, whole: DType): boolean {
+  if (rules.form === "multiple") return false;
+  const { inputs, ...rest } = sample(plain);
+  try {
+    infer(
+      inputs.map(({ shape, dtype }) => ({ aval: avalOf(shape, dtype === "float" ? whole : dtype) })),
+      paramsOf(rest, "float64"),
+    );
+  } catch (error) {
+    if (error instanceof DTypeError) return false;
+    throw error;
+  }
+  return inputs.some(({ dtype }) => dtype === "float");
 }
 
 /** Faults of rules that are given for each argument, in one of the two modes. */
@@ -315,15 +339,17 @@ export function inTwoStatements(original: Primitive, dtype: Mutant["dtype"]): Mu
 const residualsOfAll = ({ rules, args, residuals }: Primitive): number[] =>
   residuals.map((bits) => (rules.form === "diagonal" ? bits | ((1 << args.length) - 1) | outputBit : bits));
 
+const sides = [
+  ["JVP alone", "jvp"],
+  ["VJP alone", "vjp"],
+] as const;
+
 /** Faults in one mode alone, where the record has one statement for both. */
 function* ofOneMode(original: Primitive): Generator<Mutant> {
   const right = asWritten(original);
   if (right === undefined) return;
   const residuals = residualsOfAll(original);
-  for (const [mode, side] of [
-    ["JVP alone", "jvp"],
-    ["VJP alone", "vjp"],
-  ] as const) {
+  for (const [mode, side] of sides) {
     for (const [arg, rule] of Object.entries(functionsOf(right[side]))) {
       const withRule = (wrong: Rule): Changes => ({
         rules: { ...right, [side]: { ...right[side], [arg]: wrong } },
@@ -336,21 +362,57 @@ function* ofOneMode(original: Primitive): Generator<Mutant> {
           `${mode}, of ${arg}`,
           withRule((seed, context) => wrongResults[fault](rule(seed, context), seed)),
         );
-      const [kink] = original.kinks;
-      if (kink !== undefined && kink.at.every(Number.isFinite))
-        yield plant(
-          original,
-          "kink convention changed in one mode",
-          `${mode}, of ${arg}`,
-          withRule((seed, context) => {
-            const inputs = original.args.map((name) => context[name] as Value);
-            const found = rule(seed, context);
-            return where(isAt(inputs, kink.at), found.onesLike().mul(0.375), found);
-          }),
-        );
     }
   }
 }
+
+/** Conventions at kinks that one mode does not keep, whatever the form of the record. */
+function* ofKinksInOneMode(original: Primitive): Generator<Mutant> {
+  const right = original.rules.form === "written" ? original.rules : asWritten(original);
+  if (right === undefined) return;
+  const inputBits = original.args.reduce((bits, _, i) => bits | (1 << i), outputBit);
+  for (const [mode, side] of sides)
+    for (const [arg, rule] of Object.entries(functionsOf(right[side]))) {
+      const planted = (
+        place: string,
+        wrong: (found: Value, seed: Value, context: Context) => Value,
+      ): Mutant =>
+        plant(original, "kink convention changed in one mode", `${mode}, of ${arg}, ${place}`, {
+          rules: {
+            ...right,
+            [side]: {
+              ...right[side],
+              [arg]: ((seed, context) => wrong(rule(seed, context), seed, context)) satisfies Rule,
+            },
+          },
+          residuals: original.residuals.map((bits) => bits | inputBits),
+        });
+      const inputsIn = (context: Context): Value[] => original.args.map((name) => context[name] as Value);
+      for (const at of original.kinks.flatMap(finiteScalars))
+        yield planted(`at (${at.join(", ")})`, (found, _, context) =>
+          where(isAt(inputsIn(context), at), found.onesLike().mul(0.375), found),
+        );
+      // Of whole calls: the derivative of a point beside, which has no ties, or is on another side of a bound.
+      if (original.kinks.some(({ params }) => params !== undefined))
+        for (const step of [1e-6, -1e-6])
+          yield planted(step > 0 ? "ties go to the last" : "ties go to the first", (_, seed, context) => {
+            const params = context["params"] as Params;
+            const moved = inputsIn(context).map((x) => x.add(ramp(x).mul(step)));
+            const others = Object.fromEntries(original.args.map((name, i) => [name, moved[i]]));
+            return rule(seed, { ...context, ...others, output: bind(original, moved, params) });
+          });
+    }
+}
+
+/** 1, 2, 3 ... in the shape of a value. */
+const ramp = (like: Value): Value =>
+  like.size === 0 ? like : like.onesLike().reshape([like.size]).cumsum().reshape(like.shape);
+
+/** Where a kink is, if it is a call of finite numbers. */
+const finiteScalars = ({ at }: Kink): number[][] => {
+  const numbers = at.filter((x) => typeof x === "number" && Number.isFinite(x)) as number[];
+  return numbers.length === at.length ? [numbers] : [];
+};
 
 const isAt = (inputs: readonly Value[], kink: readonly number[]): Value =>
   kink.map((at, i) => inputs[i].eq(at)).reduce((a, b) => a.and(b));
@@ -377,15 +439,14 @@ function* ofDiagonal(original: Primitive, rules: Rules & { form: "diagonal" }): 
         residuals: original.residuals.map((bits) => bits | allInputs),
       });
     // In both modes: what the record documents is then not what it does.
-    for (const kink of original.kinks)
-      if (kink.at.every(Number.isFinite))
-        yield plant(original, "kink convention changed", `${place} at (${kink.at.join(", ")})`, {
-          rules: withPartial(i, (...xs) => {
-            const right = partial(...xs);
-            return where(isAt(xs, kink.at), right.onesLike().mul(0.375), right);
-          }),
-          residuals: original.residuals.map((bits) => bits | allInputs),
-        });
+    for (const at of original.kinks.flatMap(finiteScalars))
+      yield plant(original, "kink convention changed", `${place} at (${at.join(", ")})`, {
+        rules: withPartial(i, (...xs) => {
+          const right = partial(...xs);
+          return where(isAt(xs, at), right.onesLike().mul(0.375), right);
+        }),
+        residuals: original.residuals.map((bits) => bits | allInputs),
+      });
   }
 }
 
@@ -581,6 +642,20 @@ function* ofCost(original: Primitive): Generator<Mutant> {
     yield plantInPlace(original, fault, "cost", { cost: (...call) => wrong(cost(...call)) });
 }
 
+/** Faults of kernels that floats do not have. */
+const wrongWholeNumbers: readonly (readonly [
+  dtype: "int32" | "bool",
+  fault: string,
+  change: (right: number, aval: Aval) => number,
+])[] = [
+  ["int32", "off by one", (x, { dtype }) => (dtype === "bool" ? 1 - x : x + 1)],
+  ["int32", "kept in float32", Math.fround],
+  ["bool", "the other one", (x, { dtype }) => (dtype === "bool" ? 1 - x : x + 1)],
+];
+
+/** Those whose results are large where numbers are. */
+const wrapping = new Set("add sub mul neg abs square sum prod cumsum dotGeneral scatterAdd".split(" "));
+
 /** Kernels that are wrong where vectors end, by rounding, in what they read. */
 function* ofKernels(original: Primitive): Generator<Mutant> {
   if (!jsBackend.kernels.has(original.name)) return;
@@ -623,6 +698,24 @@ function* ofKernels(original: Primitive): Generator<Mutant> {
     }, true),
   };
   for (const [fault, kernel] of Object.entries(faults)) yield plant(original, fault, "kernel", { kernel });
+  for (const [dtype, fault, change] of wrongWholeNumbers)
+    if (takes(original, dtype) && (fault !== "kept in float32" || wrapping.has(original.name)))
+      yield plant(
+        original,
+        fault,
+        `kernel in ${dtype}`,
+        {
+          kernel: (kernel) => (inputs, aval, params) =>
+            inputs.every((input) => isFloating(input.dtype))
+              ? kernel(inputs, aval, params)
+              : changed((data) => data.forEach((x, i) => (data[i] = change(x, aval))))(kernel)(
+                  inputs,
+                  aval,
+                  params,
+                ),
+        },
+        dtype,
+      );
   if (original.args.length === 2 && !original.variadic)
     yield plant(original, "operands exchanged", "kernel", {
       kernel:
@@ -688,6 +781,7 @@ function* ofRules(original: Primitive): Generator<Mutant> {
 export function* mutantsOf(original: Primitive): Generator<Mutant> {
   yield* ofRules(original);
   yield* ofOneMode(original);
+  yield* ofKinksInOneMode(original);
   yield* ofResiduals(original);
   yield* ofBatching(original);
   yield* ofInference(original);

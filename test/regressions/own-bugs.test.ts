@@ -1,5 +1,8 @@
-/** Wrong derivatives that the verification suite found in Cotangent itself, each once more by hand. */
+/** Wrong derivatives, and wrong values, that the verification suite found in Cotangent itself, each once more by hand. */
+import "@tensorflow/tfjs-backend-cpu";
+import { createTfjsBackend } from "@cotangent/backend-tfjs";
 import {
+  DTypeError,
   type Value,
   backends,
   checkpoint,
@@ -241,3 +244,80 @@ test("jet: loops whose bodies call functions with rules of their own", () => {
   const [, [first, second]] = jet(f, [1], [[1, 0]]);
   expect([first.item(), second.item()]).toEqual([9, 72]);
 });
+
+test("sums, products and bounds of bools are refused: they were numbers that no bool is, and others on each backend", () => {
+  const x = tensor([true, true, false]);
+  const refused: readonly ((x: Value) => Value)[] = [
+    (v) => v.sum(),
+    (v) => v.prod(),
+    (v) => v.cumsum(),
+    (v) => v.clamp(-1, 0.5),
+    (v) => v.scatterAdd(tensor([0], { dtype: "int32" }), tensor([true])),
+  ];
+  for (const f of refused) expect(() => f(x)).toThrow(DTypeError);
+  expect(x.astype("int32").sum().item()).toBe(2);
+});
+
+test.each(backends().map(({ name }) => name))(
+  "the largest and smallest of bools, in a jitted function on %s",
+  (name) => {
+    withBackend(name, () => {
+      for (const size of [1, 2, 3, 4, 5, 7, 8, 33])
+        for (const [at, beside] of [
+          [true, false],
+          [false, true],
+        ])
+          for (const where of [0, size >> 1, size - 1]) {
+            const data = Array.from({ length: size }, (_, i) => (i === where ? at : beside));
+            // Of both widths of vectors, along each axis, and of what was computed on the way.
+            for (const dtype of ["float32", "int32", "float64"] as const) {
+              const extremes = jit((x: Value, y: Value) => [
+                x.max(),
+                x.min(),
+                y.gt(0).max(),
+                y.gt(0).min(),
+                x.reshape([size, 1]).broadcastTo([size, 3]).max({ axis: 0 }),
+                x.reshape([size, 1]).broadcastTo([size, 3]).min({ axis: 0 }),
+              ]);
+              const found = extremes(tensor(data), tensor(data.map(Number), { dtype })).map((v) =>
+                v.toArray(),
+              );
+              const [most, least] = [data.includes(true), !data.includes(false)];
+              expect(found).toEqual([most, least, most, least, [most, most, most], [least, least, least]]);
+            }
+          }
+    });
+  },
+);
+
+test.each([...backends(), await createTfjsBackend("cpu")].map((backend) => [backend.name, backend] as const))(
+  "int32 on %s: every digit of what is large, and of products that wrap around",
+  (_, backend) => {
+    const product = (...all: number[]): number => all.reduce(Math.imul, 1);
+    const of = (...data: number[]): Value => tensor(data, { dtype: "int32" });
+    const [a, b, c] = [-99_009_025, 1_734_367_441, -26_445_231];
+    const results: readonly ((...all: Value[]) => Value)[] = [
+      (x) => x.square(),
+      (x, y) => x.mul(y),
+      (x) => x.abs(),
+      (x) => x.prod(),
+      (x, y) => x.dot(y),
+      (x, y) => x.scatterAdd(of(0, 2, 0), y),
+    ];
+    const expected = [
+      [a, b, c].map((x) => product(x, x)),
+      [product(a, b), product(b, c), product(c, a)],
+      [-a, b, -c],
+      product(a, b, c),
+      (product(a, b) + product(b, c) + product(c, a)) | 0,
+      [(a + b + a) | 0, b, (c + c) | 0],
+    ];
+    withBackend(backend, () => {
+      const inputs = [of(a, b, c), of(b, c, a)];
+      for (const [i, f] of results.entries()) {
+        expect(f(...inputs).toArray()).toEqual(expected[i]);
+        expect(jit(f)(...inputs).toArray()).toEqual(expected[i]);
+      }
+    });
+  },
+);

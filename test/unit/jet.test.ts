@@ -62,14 +62,18 @@ describe("jet is nested forward mode", () => {
 
   test("at every declared kink, in infinities and NaN too", () => {
     for (const primitive of everyPrimitive()) {
-      for (const { at } of primitive.kinks) {
-        const f = atRankZero(primitive);
+      for (const { at, params } of primitive.kinks) {
+        const f =
+          params === undefined
+            ? atRankZero(primitive)
+            : (...xs: Value[]): Value => bind(primitive, xs, params).sum();
+        const points = at.map((x): Value => tensor(x));
         const [value, series] = jet(
           f,
-          [...at],
-          at.map(() => [1, 0.5, null]),
+          points,
+          points.map((x) => [x.onesLike(), x.onesLike().mul(0.5), null]),
         );
-        const along = (t: Value): Value => f(...at.map((x) => t.mul(0.25).add(1).mul(t).add(x)));
+        const along = (t: Value): Value => f(...points.map((x) => t.mul(0.25).add(1).mul(t).add(x)));
         expect(
           [value, ...series].map((each) => each.item()),
           `${primitive.name} at ${at.join(", ")}`,

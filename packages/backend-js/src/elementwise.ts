@@ -48,17 +48,18 @@ const loop2Right: Loop2 = (f, x, y, out) => {
 
 /**
  * The kernel of an elementwise primitive of one input, from a function of one number: computed in float64 and rounded
- * once, to the dtype of the output.
+ * once, to the dtype of the output; `integer` serves int32, where it differs.
  *
  * @example `jsBackend.kernels.set("cbrt", unaryKernel(Math.cbrt))`
  */
-export function unaryKernel(f: F1): Kernel {
+export function unaryKernel(f: F1, integer: F1 = f): Kernel {
   const loop = ownCopy(loop1);
   return (inputs, output) => {
-    const { buffer } = inputs[0];
-    if (typeof buffer === "number") return rounded(f(buffer), output.dtype);
+    const { buffer, aval } = inputs[0];
+    const g = aval.dtype === "int32" ? integer : f;
+    if (typeof buffer === "number") return rounded(g(buffer), output.dtype);
     const out = result(output);
-    loop(f, elements(inputs[0]), out);
+    loop(g, elements(inputs[0]), out);
     return out;
   };
 }
@@ -145,7 +146,10 @@ export const elementwise: Record<string, Kernel> = {
   atanh: unaryKernel(Math.atanh),
   sqrt: unaryKernel(Math.sqrt),
   rsqrt: unaryKernel((x) => 1 / Math.sqrt(x)),
-  square: unaryKernel((x) => x * x),
+  square: unaryKernel(
+    (x) => x * x,
+    (x) => Math.imul(x, x),
+  ),
   reciprocal: unaryKernel((x) => 1 / x),
   erf: unaryKernel(erf),
   not: unaryKernel((x) => (x ? 0 : 1)),

@@ -29,8 +29,10 @@ export function rows(x: Tensor, axes: readonly number[]): { data: TypedArray; le
 
 type RowReducer = (data: TypedArray, start: number, length: number) => number;
 
-function reduction(reduce: RowReducer): Kernel {
+/** `integer` serves int32, where it differs. */
+function reduction(real: RowReducer, integer: RowReducer = real): Kernel {
   return ([x], output, params) => {
+    const reduce = x.dtype === "int32" ? integer : real;
     const { data, length } = rows(x, (params as Axes).axes);
     const out = result(output);
     for (let i = 0; i < out.length; i++) out[i] = reduce(data, i * length, length);
@@ -107,7 +109,10 @@ const cumsum: Kernel = ([x], output, params) => {
 /** Kernels of the reductions. */
 export const reductions: Record<string, Kernel> = {
   sum: reduction(pairwiseSum),
-  prod: reduction(fold(1, (a, b) => a * b)),
+  prod: reduction(
+    fold(1, (a, b) => a * b),
+    fold(1, Math.imul),
+  ),
   reduceMax: reduction(rowMax),
   reduceMin: reduction(fold(Infinity, Math.min)),
   logSumExp: reduction(logSumExp),

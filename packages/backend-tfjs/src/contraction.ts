@@ -15,8 +15,10 @@ import {
   type Tensor4D,
   engine,
   env,
+  getBackend,
 } from "@tensorflow/tfjs-core";
 import { heldDType } from "./held.ts";
+import { halves } from "./portable.ts";
 import { padded, permuted } from "./shape.ts";
 import * as ops from "./tf-ops.ts";
 
@@ -27,6 +29,8 @@ const dotGeneral: Kernel = ([x, y], output, params) => {
   const free = (v: Tensor, ...used: (readonly number[])[]): number[] =>
     v.shape.map((_, i) => i).filter((i) => !used.some((list) => list.includes(i)));
   const size = (v: Tensor, axes: readonly number[]): number => sizeOf(axes.map((i) => v.shape[i]));
+  // Other backends of tfjs multiply matrices of float32 alone.
+  const isWhole = x.dtype === "int32" && getBackend() === "cpu";
   // As [batch, free, contract], or with the last two swapped where that saves a copy: the product takes both.
   const matrices = (
     v: Tensor,
@@ -37,12 +41,14 @@ const dotGeneral: Kernel = ([x, y], output, params) => {
     const swapped = [...batch, ...contract, ...own].every((axis, i) => axis === i);
     const layout = swapped ? [contract, own] : [own, contract];
     const moved = permuted(bufferOf(v), v.shape, [...batch, ...layout.flat()]);
-    const float = moved.dtype === "int32" ? ops.cast(moved, "float32") : moved;
-    return { matrix: ops.reshape(float, [size(v, batch), ...layout.map((axes) => size(v, axes))]), swapped };
+    const factor = moved.dtype === "int32" && !isWhole ? ops.cast(moved, "float32") : moved;
+    return { matrix: ops.reshape(factor, [size(v, batch), ...layout.map((axes) => size(v, axes))]), swapped };
   };
   const a = matrices(x, batchX, contractX);
   const b = matrices(y, batchY, contractY);
-  const multiply = (): TfTensor => ops.matMul(a.matrix, b.matrix, a.swapped, !b.swapped);
+  const productWith = (right: TfTensor): TfTensor => ops.matMul(a.matrix, right, a.swapped, !b.swapped);
+  const multiply = (): TfTensor =>
+    isWhole ? halves(b.matrix).map(productWith).reduce(ops.add) : productWith(b.matrix);
   const multiplications = output.size * size(x, contractX);
   const product = multiplications < manyMultiplications ? multiply() : withOwnShader(multiply);
   return ops.reshape(ops.cast(product, heldDType(output.dtype)), [...output.shape]);

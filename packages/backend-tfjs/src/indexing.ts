@@ -1,6 +1,6 @@
 /** Reading and adding at indices. */
 import { type Axis, type Kernel, ShapeError, type Tensor, fail, sizeOf } from "@cotangent/core";
-import type { Rank, Tensor as TfTensor, Tensor1D } from "@tensorflow/tfjs-core";
+import { type Rank, type Tensor as TfTensor, type Tensor1D, getBackend } from "@tensorflow/tfjs-core";
 import { around } from "./shape.ts";
 import * as ops from "./tf-ops.ts";
 
@@ -37,11 +37,13 @@ const scatterAdd: Kernel = ([x, indices, updates], output, params) => {
   const parts = ops.reshape(updates.buffer as TfTensor, [before, indices.size, after]);
   // Segments are summed along the first axis.
   const first = ops.reshape(ops.transpose(parts, [1, 0, 2]), [indices.size, before * after]);
-  const sums = ops.reshape(ops.unsortedSegmentSum(first, flat, x.shape[axis]), [
-    x.shape[axis],
-    before,
-    after,
-  ]);
+  const length = x.shape[axis];
+  // tfjs sums segments in float32, which is not exact for an int32.
+  const summed =
+    x.dtype === "int32" && getBackend() === "cpu"
+      ? ops.slice(ops.matMul(ops.oneHot(flat, Math.max(2, length), 1, 0, "int32"), first, true), 0, length)
+      : ops.unsortedSegmentSum(first, flat, length);
+  const sums = ops.reshape(summed, [length, before, after]);
   const placed = ops.reshape(ops.transpose(sums, [1, 0, 2]), [...output.shape]);
   return ops.add(x.buffer as TfTensor, placed);
 };

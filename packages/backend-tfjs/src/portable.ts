@@ -17,6 +17,20 @@ const two =
 const isNaN = (x: Tensor): Tensor => ops.notEqual(x, x);
 const zero = (x: Tensor): Tensor => ops.zerosLike(x);
 
+/** x as multiples of 2^16 and what is left: products of an int32 with either are exact in the float64 that tfjs computes them in. */
+export function halves(x: Tensor): [high: Tensor, low: Tensor] {
+  const low = ops.mod(x, ops.scalar(2 ** 16, "int32"));
+  return [ops.sub(x, low), low];
+}
+
+/** The product of int32, which wraps around. */
+export function wholeProduct(x: Tensor, y: Tensor): Tensor {
+  const [high, low] = halves(y);
+  return ops.add(ops.mul(x, high), ops.mul(x, low));
+}
+
+const isWhole = ({ dtype }: Tensor): boolean => dtype === "int32";
+
 function hypot(x: Tensor, y: Tensor): Tensor {
   const big = ops.maximum(ops.abs(x), ops.abs(y));
   const ratio = ops.div(ops.minimum(ops.abs(x), ops.abs(y)), big);
@@ -59,7 +73,8 @@ function erf(x: Tensor): Tensor {
 /** By primitive name. */
 export const portable: Readonly<Record<string, Portable>> = {
   neg: one(ops.neg),
-  abs: one(ops.abs),
+  // tfjs's own gives float32.
+  abs: one((x) => (isWhole(x) ? ops.maximum(x, ops.neg(x)) : ops.abs(x))),
   sign: one(ops.sign),
   floor: one(ops.floor),
   ceil: one(ops.ceil),
@@ -86,7 +101,7 @@ export const portable: Readonly<Record<string, Portable>> = {
   atanh: one(ops.atanh),
   sqrt: one(ops.sqrt),
   rsqrt: one(ops.rsqrt),
-  square: one(ops.square),
+  square: one((x) => (isWhole(x) ? wholeProduct(x, x) : ops.square(x))),
   reciprocal: one(ops.reciprocal),
   erf: one(erf),
   not: one(ops.logicalNot),
@@ -95,7 +110,7 @@ export const portable: Readonly<Record<string, Portable>> = {
 
   add: two(ops.add),
   sub: two(ops.sub),
-  mul: two(ops.mul),
+  mul: two((x, y) => (isWhole(x) ? wholeProduct(x, y) : ops.mul(x, y))),
   strongMul: two(strongMul),
   div: two(ops.div),
   pow: two(ops.pow),

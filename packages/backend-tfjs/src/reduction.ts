@@ -13,6 +13,7 @@ import { type Tensor as TfTensor, getBackend } from "@tensorflow/tfjs-core";
 import { heldDType } from "./held.ts";
 import { runProgram } from "./program.ts";
 import { glslFunctionsFor } from "./glsl.ts";
+import { wholeProduct } from "./portable.ts";
 import { around, permuted } from "./shape.ts";
 import * as ops from "./tf-ops.ts";
 
@@ -72,6 +73,20 @@ const extremum =
   (matrix) =>
     extremumOfRows(matrix, name);
 
+/** Products of each row: of int32, which wraps around, of halves of it. */
+function product(matrix: TfTensor): TfTensor {
+  if (matrix.dtype !== "int32" || getBackend() === "webgl") return ops.prod(matrix, 1);
+  const [count] = matrix.shape;
+  let found = matrix;
+  for (let length = matrix.shape[1] as number; length > 1; length = found.shape[1] as number) {
+    const half = length >> 1;
+    const part = (begin: number, size: number): TfTensor => ops.slice(found, [0, begin], [count, size]);
+    const products = wholeProduct(part(0, half), part(half, half));
+    found = length % 2 === 0 ? products : ops.concat([products, part(2 * half, 1)], 1);
+  }
+  return ops.reshape(found, [matrix.shape[0]]);
+}
+
 function logSumExp(matrix: TfTensor): TfTensor {
   const top = extremumOfRows(matrix, "max");
   const shift = ops.where(ops.isFinite(top), top, ops.zerosLike(top));
@@ -103,7 +118,7 @@ const cumsum: Kernel = ([x], output, params) => {
 
 export const reductions: Readonly<Record<string, Kernel>> = {
   sum: reduction((matrix) => ops.sum(matrix, 1)),
-  prod: reduction((matrix) => ops.prod(matrix, 1)),
+  prod: reduction(product),
   reduceMax: reduction(extremum("max")),
   reduceMin: reduction(extremum("min")),
   logSumExp: reduction(logSumExp),

@@ -39,12 +39,16 @@ export function nonDifferentiable(reason: string): NonDifferentiable {
   return { nonDifferentiable: reason };
 }
 
+/** A number, or nested arrays of them. */
+export type NestedNumbers = number | readonly NestedNumbers[];
+
 /** A point without a unique derivative and what Cotangent gives there: part of the contract, and a test. */
-export interface Kink {
-  /** One number per input: the kink as a rank-0 call. */
-  readonly at: readonly number[];
-  /** The partial derivative with respect to each input. */
-  readonly partials: readonly number[];
+export interface Kink<P = Params> {
+  /** The inputs of the call; numbers alone, where each element is by itself. */
+  readonly at: readonly NestedNumbers[];
+  readonly params?: P;
+  /** The derivative of the sum of all that the call gives, with respect to each element of each input. */
+  readonly partials: readonly NestedNumbers[];
   readonly because: string;
 }
 
@@ -56,7 +60,7 @@ export interface Facts<P> {
   readonly cost: (inputs: readonly Aval[], output: Aval, params: P) => number;
   /** Valid calls to test with, where the primitive is smooth. */
   readonly sample: (draw: Draw) => Sample;
-  readonly kinks?: readonly Kink[];
+  readonly kinks?: readonly Kink<P>[];
   /** The function whose derivative it has in place of that of its own values, on purpose. */
   readonly surrogateFor?: (inputs: readonly Value[], params: P) => Value;
   /** The primitive in terms of others, for backends without a kernel for it. */

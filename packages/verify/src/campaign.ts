@@ -1,5 +1,5 @@
 /** Many checks in rounds of a few samples each, so that every one has its turn early, and what was covered is always known. */
-import type { Backend, FloatDType } from "@cotangent/core";
+import { type Backend, type DType, isFloating } from "@cotangent/core";
 import {
   type CheckOptions,
   type Report,
@@ -8,8 +8,8 @@ import {
   checkPrograms,
   everyPrimitive,
 } from "./check.ts";
-import { laws } from "./every-law.ts";
-import type { Setting } from "./subject.ts";
+import { laws, lawsOfValues } from "./every-law.ts";
+import { type Setting, settingIn } from "./subject.ts";
 
 declare const setTimeout: (body: () => void, milliseconds: number) => unknown;
 
@@ -23,7 +23,7 @@ export const kinksStatement = "at each declared kink both modes give the documen
 export interface Cell {
   readonly subject: string;
   readonly law: string;
-  readonly dtype: FloatDType;
+  readonly dtype: DType;
 }
 
 export interface Effort {
@@ -56,18 +56,22 @@ const ofPrimitives: ReadonlySet<string> = new Set([
   ...laws.flatMap(({ name, subjects }) => (subjects === "primitives" ? [name] : [])),
 ]);
 
+const ofValues: ReadonlySet<string> = new Set(lawsOfValues.map(({ name }) => name));
+
+/** Whether there is such a cell: programs have dtypes of their own, and whole numbers no derivatives. */
+const exists = ({ subject, law, dtype }: Cell): boolean =>
+  isFloating(dtype)
+    ? subject !== randomPrograms || !ofPrimitives.has(law)
+    : subject !== randomPrograms && ofValues.has(law);
+
 /** The cells of primitives and programs by these laws in these dtypes that there are. */
 export function cellsOf(
   subjects: readonly string[],
   lawNames: readonly string[],
-  dtypes: readonly FloatDType[],
+  dtypes: readonly DType[],
 ): Cell[] {
   return dtypes.flatMap((dtype) =>
-    subjects.flatMap((subject) =>
-      lawNames.flatMap((law) =>
-        subject === randomPrograms && ofPrimitives.has(law) ? [] : [{ subject, law, dtype }],
-      ),
-    ),
+    subjects.flatMap((subject) => lawNames.map((law) => ({ subject, law, dtype })).filter(exists)),
   );
 }
 
@@ -115,7 +119,7 @@ export async function runCampaign(
       await new Promise<void>((go) => setTimeout(go, 0));
       if (isStopped()) return;
       const now = path === undefined ? Math.min(samples, perRound) : samples;
-      const setting: Setting = { backend, dtype: cell.dtype, reference };
+      const setting = settingIn(backend, reference, cell.dtype);
       const report = judge(cell, setting, {
         samples: now,
         mayMiss: true,

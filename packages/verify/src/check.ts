@@ -1,13 +1,22 @@
 /** Running laws over random samples, and saying what came of it. */
-import { type DType, type Primitive, type Shape, isFloating, primitives, tidy } from "@cotangent/core";
+import {
+  type Backend,
+  type DType,
+  DTypeError,
+  type Primitive,
+  type Shape,
+  isFloating,
+  primitives,
+  tidy,
+} from "@cotangent/core";
 import { check as checkProperty, gen, property, sample } from "fast-check";
 import { coverSeed, pathsTo } from "./coverage.ts";
 import { type HostInput, RecordedDraw, drawCall } from "./draw.ts";
 import { kinkFailure } from "./kinks.ts";
 import type { Law } from "./laws.ts";
-import { type Finding, fails, saidBy, showError } from "./outcome.ts";
+import { type Finding, fails, inapplicable, saidBy, showError } from "./outcome.ts";
 import { drawProgram } from "./programs.ts";
-import { type Setting, type Subject, cutOf, subjectOf } from "./subject.ts";
+import { type Setting, type Subject, cutOf, dtypeOf, subjectOf, upload } from "./subject.ts";
 
 export interface CheckOptions {
   /** Samples per law. */
@@ -155,7 +164,7 @@ const without = (
 function reportOf(
   subject: string,
   law: string,
-  { backend, dtype }: Setting,
+  setting: Setting,
   { judged, classed, missed, exercised, unexercised, started }: Tally,
   seed: number,
   failure: Failure | undefined,
@@ -163,8 +172,8 @@ function reportOf(
   return {
     subject,
     law,
-    backend: backend.name,
-    dtype,
+    backend: setting.backend.name,
+    dtype: dtypeOf(setting),
     judged,
     classed,
     missed,
@@ -213,7 +222,8 @@ export function check(
     ...(path !== undefined && { path }),
     ...(timeLimit !== undefined && { interruptAfterTimeLimit: timeLimit }),
   });
-  const broken = `${name} on ${setting.backend.name} in ${setting.dtype} breaks the law "${law.name}": ${law.statement}`;
+  const where = `${name} on ${setting.backend.name} in ${dtypeOf(setting)}`;
+  const broken = `${where} breaks the law "${law.name}": ${law.statement}`;
   // Where it was interrupted before any sample had held, it is called failed too, and leads to none.
   if (details.failed && details.counterexamplePath !== null) {
     const thrown = details.errorInstance;
@@ -235,7 +245,7 @@ export function check(
   }
   const vacuous =
     !mayMiss && tally.judged === 0 && tally.missed > 0
-      ? `${name} on ${setting.backend.name} in ${setting.dtype}: the law "${law.name}" could judge none of ${samples} samples: ${JSON.stringify(tally.classed)}`
+      ? `${where}: the law "${law.name}" could judge none of ${samples} samples: ${JSON.stringify(tally.classed)}`
       : undefined;
   return reportOf(name, law.name, setting, tally, seed, vacuous === undefined ? undefined : general(vacuous));
 }
@@ -277,6 +287,7 @@ function smallest(broken: Broken, law: Law, setting: Setting): Broken {
 
 /** A law's outcome; an error on the way is a failure too, and is said with its stack. */
 function judged(law: Law, subject: Subject, setting: Setting, draw: RecordedDraw): ReturnType<Law["judge"]> {
+  if (subject.refusal !== undefined) return inapplicable(subject.refusal);
   try {
     return law.judge(subject, setting, draw);
   } catch (error) {
@@ -291,8 +302,15 @@ export function checkLaw(
   setting: Setting,
   options: CheckOptions = {},
 ): Report {
+  const whole = setting.whole && { dtype: setting.whole, every: takesEveryInt32(setting.backend) };
   const judge = (own: CheckOptions): Report =>
-    check(primitive.name, law, setting, (draw) => subjectOf(drawCall(draw, primitive, setting.dtype)), own);
+    check(
+      primitive.name,
+      law,
+      setting,
+      (draw) => subjectOf(drawCall(draw, primitive, setting.dtype, whole)),
+      own,
+    );
   const { cover = true, path, timeLimit = Infinity } = options;
   let report = judge(options);
   // Where a law speaks of no sample, more of them say nothing.
@@ -303,7 +321,7 @@ export function checkLaw(
         if (isDone || report.milliseconds >= timeLimit) break;
         report = merged(report, judge({ ...options, seed: coverSeed, path: one, samples: 1, mayMiss: true }));
       }
-  return isDifferentiable(primitive) ? orIdle(report) : report;
+  return setting.whole === undefined && isDifferentiable(primitive) ? orIdle(report) : report;
 }
 
 /** The report, or a failure where a law of derivatives found nothing to differentiate in what has some. */
@@ -315,6 +333,19 @@ export function orIdle(report: Report): Report {
     `${report.subject}: the law "${report.law}" found nothing to differentiate: ${JSON.stringify(report.classed)}. ` +
     `What has no derivatives is judged by laws of values: reference, staged, vmapped, avals, memory.`;
   return { ...report, failure: general(text) };
+}
+
+/** Whether a backend has int32 as they are: one that computes in float32 refuses what that does not hold. */
+function takesEveryInt32(backend: Backend): boolean {
+  try {
+    upload({ shape: [1], dtype: "int32", data: Float64Array.of(2 ** 31 - 1) }, backend, "float32")
+      .concrete()
+      .dispose();
+    return true;
+  } catch (error) {
+    if (error instanceof DTypeError) return false;
+    throw error;
+  }
 }
 
 /** Two reports of one law and subject as one; the failure is the first there was, with its seed. */

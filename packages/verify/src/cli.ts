@@ -9,7 +9,6 @@ import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { localColumn, verifyCommand } from "./command/index.ts";
-import { floats } from "./numbers.ts";
 
 const { tokens } = parseArgs({
   options: { module: { type: "string", multiple: true } },
@@ -40,14 +39,7 @@ for (const path of modules) await import(pathToFileURL(resolve(path)).href);
 const quoted = (path: string): string =>
   /^[\w./:@-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 process.exitCode = await verifyCommand(
-  backends().map((backend) =>
-    localColumn(
-      backend.name,
-      floats.filter((dtype) => backend.dtypes.includes(dtype)),
-      () => backend,
-      backendNamed("js"),
-    ),
-  ),
+  backends().map((backend) => localColumn(backend.name, backend.dtypes, () => backend, backendNamed("js"))),
   rest,
   { invocation: ["cotangent-verify", ...modules.map((path) => `--module ${quoted(path)}`)].join(" ") },
 );

@@ -1,15 +1,20 @@
 /** Random calls of primitives: core's `Draw` on top of fast-check, so that failing calls shrink and replay. */
 import {
   type ArgumentSample,
+  CotangentError,
   type DType,
+  DTypeError,
   type Domain,
   type Draw,
   type FloatDType,
   type Sample,
-  paramsOf,
+  type Params,
   type Primitive,
   type Shape,
+  avalOf,
+  bools,
   isFloating,
+  paramsOf,
   sizeOf,
 } from "@cotangent/core";
 import { type Arbitrary, type GeneratorValue, array, boolean, integer } from "fast-check";
@@ -185,25 +190,93 @@ export interface Call {
   another(draw: RecordedDraw): HostInput[];
   /** How far every float input may be moved in a direction of size 1. */
   readonly room: number;
+  /** With whole numbers in place of floats: the same numbers as floats, or why there is no such call. */
+  readonly whole?: { readonly asFloats: readonly HostInput[]; readonly refusal: string | undefined };
 }
 
-/** Draws a call that the primitive itself says is valid and smooth. */
-export function drawCall(draw: RecordedDraw, primitive: Primitive, dtype: FloatDType): Call {
-  const { inputs, params } = primitive.sample(draw);
+/** What may take the place of floats, for kernels that have code of their own for it. */
+export type WholeDType = "int32" | "bool";
+
+/** All of int32, whose arithmetic wraps around. */
+const everyInt32: Domain = { low: -(2 ** 31), high: 2 ** 31 - 1, integer: true };
+/** Where a domain has no whole numbers. Products of many stay within what float32 counts exactly. */
+const fewInt32: Domain = { low: -3, high: 3, integer: true };
+
+/** Whole numbers of the domain: what floats keep clear of there is a matter of derivatives. */
+function wholeArgument(
+  { shape, domain }: ArgumentSample,
+  dtype: WholeDType,
+  isLarge: boolean,
+): ArgumentSample {
+  if (dtype === "bool") return bools(shape);
+  const own = { low: Math.ceil(domain.low), high: Math.floor(domain.high), integer: true };
+  return { shape, dtype, domain: isLarge ? everyInt32 : own.low <= own.high ? own : fewInt32 };
+}
+
+/** Why a record takes no such arguments, as its own inference says; undefined where it does. */
+function refusalOf(
+  { infer, rules }: Primitive,
+  inputs: readonly HostInput[],
+  params: Params,
+  dtype: WholeDType,
+): string | undefined {
+  const avals = inputs.map((input) => avalOf(input.shape, input.dtype));
+  try {
+    if (rules.form === "multiple") rules.shapes(avals, params);
+    else
+      infer(
+        avals.map((aval) => ({ aval })),
+        params,
+      );
+    return undefined;
+  } catch (error) {
+    if (error instanceof DTypeError) return `takes no ${dtype}`;
+    // Control flow, whose samples have bodies of their own.
+    if (rules.form === "multiple" && error instanceof CotangentError)
+      return "its sample runs a function of floats";
+    throw error;
+  }
+}
+
+/** Whole numbers in place of floats. */
+export interface Whole {
+  readonly dtype: WholeDType;
+  /** Whether all of int32 may come up, not only numbers that float32 holds. */
+  readonly every: boolean;
+}
+
+/** Draws a call that the primitive itself says is valid and smooth; with `whole`, if it is valid with such numbers for floats. */
+export function drawCall(draw: RecordedDraw, primitive: Primitive, dtype: FloatDType, whole?: Whole): Call {
+  const sample = primitive.sample(draw);
+  const { params } = sample;
+  const isFloat = sample.inputs.map((input) => input.dtype === "float");
+  const isLarge = whole?.dtype === "int32" && whole.every && draw.int(0, 3) === 0;
+  const inputs = sample.inputs.map((input, i) =>
+    whole !== undefined && isFloat[i] ? wholeArgument(input, whole.dtype, isLarge) : input,
+  );
   const another = (from: RecordedDraw): HostInput[] =>
     inputs.map((input) => ({
       shape: input.shape,
       dtype: input.dtype === "float" ? dtype : input.dtype,
       data: from.elements(input.domain, sizeOf(input.shape)),
     }));
+  const drawn = another(draw);
   return {
     primitive,
     params,
     dtype,
     room: Math.min(0.025, ...inputs.map(roomOf)),
-    inputs: another(draw),
+    inputs: drawn,
     another,
     fixed: inputs.map(() => draw.int(0, 5) === 5),
+    ...(whole !== undefined && {
+      whole: {
+        asFloats: drawn.map((input, i) => (isFloat[i] ? { ...input, dtype } : input)),
+        refusal: isFloat.includes(true)
+          ? refusalOf(primitive, drawn, paramsOf({ params }, dtype), whole.dtype)
+          : "no argument of the dtype under test",
+      },
+    }),
   };
 }
 

@@ -9,6 +9,9 @@ import { staged, transposed } from "./strategies.ts";
 import { taylor } from "./taylor.ts";
 import { vmapped } from "./vmapped.ts";
 
+/** What can be said of whole numbers, which have no derivatives. */
+export const lawsOfValues: readonly Law[] = [staged, vmapped, sameAsReference, memory, avals, costs];
+
 /** All laws, in the order in which a failure says most. */
 export const laws: readonly Law[] = [
   adjoint,

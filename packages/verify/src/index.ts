@@ -54,7 +54,15 @@ export {
   tensors,
   trees,
 } from "./arbitraries.ts";
-export { type Call, type HostInput, RecordedDraw, drawCall, showCall } from "./draw.ts";
+export {
+  type Call,
+  type HostInput,
+  RecordedDraw,
+  type Whole,
+  type WholeDType,
+  drawCall,
+  showCall,
+} from "./draw.ts";
 export {
   type Law,
   adjoint,
@@ -101,9 +109,10 @@ export {
   Instance,
   cutOf,
   directions,
+  settingIn,
   subjectOf,
 } from "./subject.ts";
 export { packed, unpacked } from "./json.ts";
-export { laws } from "./every-law.ts";
+export { laws, lawsOfValues } from "./every-law.ts";
 export { secondDerivative, staged, transposed } from "./strategies.ts";
 export { vmapped } from "./vmapped.ts";

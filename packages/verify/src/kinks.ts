@@ -1,13 +1,12 @@
 /** The documented derivatives at the points where there is no unique one. */
 import {
+  type NestedNumbers,
   type Primitive,
   type Value,
   bind,
-  fromHost,
-  hostArray,
   noParams,
   profile,
-  scalarAval,
+  tensor,
 } from "@cotangent/core";
 import { jvp } from "@cotangent/forward-mode";
 import { grad } from "@cotangent/reverse-mode";
@@ -16,37 +15,59 @@ import { roundoff } from "./numbers.ts";
 import type { Finding } from "./outcome.ts";
 import { showNumber } from "./print.ts";
 import { roundingsPerEvaluation } from "./rounding.ts";
-import type { Setting } from "./subject.ts";
+import { type Setting, shapedLike } from "./subject.ts";
+
+/** Nothing but itself is near an infinity. */
+const isNear = (found: number, expected: number, relative: number): boolean =>
+  Object.is(found, expected) ||
+  (Number.isFinite(expected) && Math.abs(found - expected) <= relative * Math.abs(expected));
+
+const flat = (numbers: NestedNumbers): number[] =>
+  typeof numbers === "number" ? [numbers] : numbers.flatMap(flat);
+const list = (numbers: NestedNumbers): string =>
+  typeof numbers === "number" ? showNumber(numbers) : `[${numbers.map(list).join(", ")}]`;
 
 /** What is wrong at the kinks of a primitive: all of it in words, the first of it in numbers. */
 export function kinkFailure(primitive: Primitive, { backend, dtype }: Setting): Finding | undefined {
   const problems: Finding[] = [];
-  for (const { at, partials, because } of primitive.kinks) {
-    const hostInputs = at.map((x): HostInput => ({ shape: [], dtype, data: Float64Array.of(x) }));
-    const inputs = at.map((x): Value => fromHost(hostArray(dtype, 1).fill(x), scalarAval(dtype), backend));
-    const f = (...xs: Value[]): Value => bind(primitive, xs, noParams);
-    partials.forEach((expected, i) => {
-      const tangents = inputs.map((input, j) => (j === i ? input.onesLike() : null));
-      const ways = {
-        JVP: () => jvp(f, inputs, tangents)[1].item(),
-        VJP: () => grad(f, { argnums: i })(...inputs).item(),
-      };
-      for (const [mode, derive] of Object.entries(ways)) {
-        const { result: found, evaluations } = profile(derive);
-        const tolerance = roundoff[dtype] * roundingsPerEvaluation * evaluations * Math.abs(expected);
-        const error = Math.abs(found - expected);
-        // Nothing but itself is near an infinity.
-        const isNear = Number.isFinite(expected) && error <= tolerance;
-        if (Object.is(found, expected) || isNear) continue;
+  for (const { at, partials, because, params = noParams } of primitive.kinks) {
+    const inputs = at.map((x): Value => tensor(x, { dtype, backend }));
+    const hostInputs = inputs.map((one): HostInput => ({
+      shape: one.shape,
+      dtype,
+      data: Float64Array.from(one.dataSync()),
+    }));
+    const f = (...xs: Value[]): Value => bind(primitive, xs, params).sum();
+    inputs.forEach((input, i) => {
+      const wanted = flat(partials[i]);
+      /** Along one element after the other. */
+      const pushed = (): number[] =>
+        wanted.map((_, k) => {
+          const tangent = shapedLike(
+            input,
+            wanted.map((__, j) => (j === k ? 1 : 0)),
+          );
+          const tangents = inputs.map((__, j) => (j === i ? tangent : null));
+          return jvp(f, inputs, tangents)[1].item();
+        });
+      const pulled = (): number[] => Array.from(grad(f, { argnums: i })(...inputs).dataSync());
+      for (const [mode, derive] of Object.entries({ JVP: pushed, VJP: pulled })) {
+        const { result, evaluations } = profile(derive);
+        const bound = roundoff[dtype] * roundingsPerEvaluation * evaluations;
+        const wrong = wanted.findIndex((expected, k) => !isNear(result[k], expected, bound));
+        if (wrong < 0 && result.length === wanted.length) continue;
+        const error = Math.abs(result[wrong] - wanted[wrong]);
+        const [found, expected] =
+          input.rank === 0 ? [showNumber(result[0]), showNumber(wanted[0])] : [result, wanted].map(list);
         problems.push({
           message:
-            `${primitive.name} at (${at.map(showNumber).join(", ")}), ${primitive.args[i]}: the ${mode} gives ${showNumber(found)}, documented is ` +
-            `${showNumber(expected)} (${because})`,
-          counterexample: showCall({ primitive, params: noParams, dtype, inputs: hostInputs }),
+            `${primitive.name} at (${at.map(list).join(", ")}), ${primitive.args[i]}: the ${mode} gives ${found}, documented is ` +
+            `${expected} (${because})`,
+          counterexample: showCall({ primitive, params, dtype, inputs: hostInputs }),
           at: hostInputs,
-          found: [found],
-          expected: [expected],
-          ...(Number.isFinite(error) && { error, tolerance }),
+          found: result,
+          expected: wanted,
+          ...(Number.isFinite(error) && { error, tolerance: bound * Math.abs(wanted[wrong]) }),
         });
       }
     });

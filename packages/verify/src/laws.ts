@@ -6,7 +6,7 @@
 import { type Backend, type Value, sameShape, tidy } from "@cotangent/core";
 import { jvp } from "@cotangent/forward-mode";
 import { grad } from "@cotangent/reverse-mode";
-import type { RecordedDraw } from "./draw.ts";
+import type { HostInput, RecordedDraw } from "./draw.ts";
 import {
   type Numbers,
   derivativeByDifferences,
@@ -331,7 +331,9 @@ export const sameAsReference: Law = {
     "f(x), J v and Jᵀ ȳ are those of the reference backend in float64, to within the dtype's rounding and the conditioning",
   judge: (subject, setting, draw) => {
     if (setting.backend === setting.reference && setting.dtype === "float64")
-      return inapplicable("the reference itself");
+      return setting.whole === undefined
+        ? inapplicable("the reference itself")
+        : sameAsFloats(subject, setting);
     const instance = new Instance(subject, setting.backend, setting.dtype);
     const reference = instance.inFloat64(setting.reference);
     const found = instance.counted(() => instance.apply(...instance.inputs));
@@ -405,6 +407,31 @@ export const sameAsReference: Law = {
     );
   },
 };
+
+/**
+ * Of whole numbers the reference has nothing above it but its own floats: what these give, and is a whole number that an
+ * int32 holds, is what whole numbers give.
+ */
+function sameAsFloats({ call }: Subject, { backend }: Setting): Outcome {
+  const { whole } = call?.drawn ?? {};
+  if (call === undefined || whole === undefined) return inapplicable("the reference itself");
+  const run = (inputs: readonly HostInput[]): Value[] =>
+    call.apply(inputs.map((input) => upload(input, backend, "float64")));
+  const floats = run(whole.asFloats);
+  for (const [i, value] of run(call.drawn.inputs).entries()) {
+    const [x, y] = [Array.from(value.dataSync()), Array.from(floats[i].dataSync())];
+    const differs = x.some((found, k) => (y[k] | 0) === y[k] && found !== y[k]);
+    if (x.length === y.length && !differs) continue;
+    const said = [showNumbers("found", x), showNumbers("as float64", y)];
+    return fails(["f(x) is another number than that of floats", ...said].join("\n"), {
+      found: x,
+      expected: y,
+      error: distance(x, y),
+      tolerance: 0,
+    });
+  }
+  return holds;
+}
 
 /** Nothing is left alive but what the caller holds; what graphs keep for good they keep when they have come up twice. */
 export const memory: Law = {

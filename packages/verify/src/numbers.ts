@@ -1,5 +1,5 @@
 /** Arithmetic on the host, in float64, for judging. */
-import { type FloatDType, type Value, observe } from "@cotangent/core";
+import { type Value, observe } from "@cotangent/core";
 
 export type Numbers = ArrayLike<number>;
 
@@ -46,9 +46,6 @@ export function onTheWay<T>(
   }, run);
   return { result, middle };
 }
-
-/** The dtypes that laws are judged in. */
-export const floats: readonly FloatDType[] = ["float64", "float32"];
 
 /** The unit roundoff of a dtype. */
 export const roundoff: Readonly<Record<"float64" | "float32", number>> = {

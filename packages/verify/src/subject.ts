@@ -1,6 +1,7 @@
 /** What the laws are about: a function of float inputs at a point, on a backend. */
 import {
   type Backend,
+  type DType,
   type FloatDType,
   type Primitive,
   type Value,
@@ -18,7 +19,7 @@ import { jvp } from "@cotangent/forward-mode";
 import { vjp } from "@cotangent/reverse-mode";
 import { shapeFeatures } from "./coverage.ts";
 import { Relocated, Relocation } from "./relocation.ts";
-import { type Call, type HostInput, type RecordedDraw, showBind, showCall } from "./draw.ts";
+import { type Call, type HostInput, type RecordedDraw, type WholeDType, showBind, showCall } from "./draw.ts";
 
 /** A function of several float values with several outputs, and a point at which it is smooth. */
 export interface Subject {
@@ -58,6 +59,8 @@ export interface Subject {
   readonly modes?: readonly Mode[];
   /** Whether it may make tensors, or close over some, that are not where its inputs are. */
   readonly closes?: boolean;
+  /** Why no law has anything to say of it. */
+  readonly refusal?: string;
 }
 
 /** A function of inputs, then constants, that gives an array of values: as TypeScript. */
@@ -73,7 +76,9 @@ export interface SubjectCall {
   readonly params: Params;
   /** As it was drawn. */
   readonly drawn: Call;
-  /** Inputs and constants in the order of the primitive's arguments. */
+  /** On inputs in the order of the primitive's arguments. */
+  apply(inputs: readonly Value[]): Value[];
+  /** Inputs and constants in that order. */
   arranged(inputs: readonly Value[], constants: readonly Value[]): Value[];
 }
 
@@ -139,6 +144,10 @@ export function subjectOf(call: Call): Subject {
     const float = all.find((value) => value.aval.floating)?.dtype as FloatDType | undefined;
     return paramsOf(call, float ?? call.dtype);
   };
+  const apply = (all: readonly Value[]): Value[] =>
+    call.primitive.rules.form === "multiple"
+      ? bindMultiple(call.primitive, all, paramsFor(all))
+      : [bind(call.primitive, all, paramsFor(all))];
   const { surrogateFor } = call.primitive;
   const operands = `[${orderOf(isInput)
     .map((i) => `x${i}`)
@@ -149,7 +158,7 @@ export function subjectOf(call: Call): Subject {
   return {
     text: showCall(call),
     ...(bound !== undefined && { shown: { before: "", f: `(${parameters}) => ${result}` } }),
-    call: { primitive: call.primitive, params: paramsOf(call, call.dtype), arranged, drawn: call },
+    call: { primitive: call.primitive, params: paramsOf(call, call.dtype), apply, arranged, drawn: call },
     room: call.room,
     point: call.inputs.filter((_, i) => isInput[i]),
     constants: call.inputs.filter((_, i) => !isInput[i]),
@@ -159,12 +168,7 @@ export function subjectOf(call: Call): Subject {
       return [...inputs.filter((_, i) => isInput[i]), ...inputs.filter((_, i) => !isInput[i])];
     },
     exact: cut === "zero" && !call.inputs.some(({ dtype }) => isFloating(dtype)),
-    apply: (inputs, constants) => {
-      const all = arranged(inputs, constants);
-      return call.primitive.rules.form === "multiple"
-        ? bindMultiple(call.primitive, all, paramsFor(all))
-        : [bind(call.primitive, all, paramsFor(all))];
-    },
+    apply: (inputs, constants) => apply(arranged(inputs, constants)),
     ...(surrogateFor !== undefined && {
       surrogateFor: (inputs: readonly Value[], constants: readonly Value[]) => {
         const all = arranged(inputs, constants);
@@ -172,6 +176,7 @@ export function subjectOf(call: Call): Subject {
       },
     }),
     ...(cut !== undefined && { cut }),
+    ...(call.whole?.refusal !== undefined && { refusal: call.whole.refusal }),
   };
 }
 
@@ -181,7 +186,19 @@ export interface Setting {
   readonly dtype: FloatDType;
   /** The trusted backend, which has float64: what differences and comparisons are computed on. */
   readonly reference: Backend;
+  /** What samples of primitives have in place of floats; `dtype` is then that of what floats come of it. */
+  readonly whole?: WholeDType;
 }
+
+/** The setting for a dtype, whole numbers among them; these with the backend's own floats. By default the latter alone. */
+export function settingIn(backend: Backend, reference: Backend, dtype?: DType): Setting {
+  const own = backend.defaultDType === "float64" ? "float64" : "float32";
+  if (dtype === undefined || isFloating(dtype)) return { backend, reference, dtype: dtype ?? own };
+  return { backend, reference, dtype: own, whole: dtype };
+}
+
+/** The dtype under test. */
+export const dtypeOf = ({ dtype, whole }: Setting): DType => whole ?? dtype;
 
 export function upload({ shape, dtype, data }: HostInput, backend: Backend, float: FloatDType): Value {
   const own = isFloating(dtype) ? float : dtype;

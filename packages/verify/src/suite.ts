@@ -2,6 +2,7 @@
 import {
   type ArgumentSample,
   type Backend,
+  type DType,
   type Draw,
   type FloatDType,
   type Primitive,
@@ -25,18 +26,17 @@ import {
 } from "./check.ts";
 import { shapeClassesOf } from "./coverage.ts";
 import { type HostInput, type RecordedDraw, isArbitrary, roomOf, showTensor } from "./draw.ts";
-import { laws } from "./every-law.ts";
+import { laws, lawsOfValues } from "./every-law.ts";
 import { type Law, reverseDifferences } from "./laws.ts";
-import { floats } from "./numbers.ts";
 import { ruleLaws } from "./rule-laws.ts";
-import { type Mode, type Setting, type Subject, inOrderOf, orderOf } from "./subject.ts";
+import { type Mode, type Setting, type Subject, inOrderOf, orderOf, settingIn } from "./subject.ts";
 
 /** Where and how something is checked. */
 export interface SuiteOptions extends CheckOptions {
   /** By default the current one. */
   readonly backend?: Backend;
-  /** By default the backend's own. */
-  readonly dtype?: FloatDType;
+  /** By default the backend's own floats. A primitive is judged in int32 or bool too, where its record takes them. */
+  readonly dtype?: DType;
   /** What others are compared with, in float64; by default the registered backend "js". */
   readonly reference?: Backend;
   /** By default all that apply. */
@@ -44,8 +44,7 @@ export interface SuiteOptions extends CheckOptions {
 }
 
 function settingOf({ backend = currentBackend(), dtype, reference }: SuiteOptions): Setting {
-  const own = backend.defaultDType === "float64" ? "float64" : "float32";
-  return { backend, dtype: dtype ?? own, reference: reference ?? backendNamed("js") };
+  return settingIn(backend, reference ?? backendNamed("js"), dtype);
 }
 
 /**
@@ -61,8 +60,10 @@ function settingOf({ backend = currentBackend(), dtype, reference }: SuiteOption
  */
 export function checkPrimitive(primitive: Primitive, options: SuiteOptions = {}): Report[] {
   const setting = settingOf(options);
-  const found = (options.laws ?? laws).map((law) => checkLaw(primitive, law, setting, options));
-  return options.laws === undefined ? [...found, checkKinks(primitive, setting)] : found;
+  const applying = setting.whole === undefined ? laws : lawsOfValues;
+  const found = (options.laws ?? applying).map((law) => checkLaw(primitive, law, setting, options));
+  const isAll = options.laws === undefined && setting.whole === undefined;
+  return isAll ? [...found, checkKinks(primitive, setting)] : found;
 }
 
 /**
@@ -104,6 +105,8 @@ function drawInputs(
 }
 
 export interface FunctionOptions extends SuiteOptions {
+  /** By default the backend's own: that of the inputs that are floats. */
+  readonly dtype?: FloatDType;
   /** How messages call it; by default its own name. */
   readonly name?: string;
   /**
@@ -182,8 +185,10 @@ export const checkCustomRule: typeof checkFunction = (f, inputs, options) =>
   checkFunction(f, inputs, { ...options, laws: options?.laws ?? ruleLaws });
 
 export interface BackendOptions extends Omit<SuiteOptions, "backend" | "dtype"> {
-  /** By default all floating ones that the backend has. */
-  readonly dtypes?: readonly FloatDType[];
+  /** By default all that the backend has. */
+  readonly dtypes?: readonly DType[];
+  /** By default all that are registered: of a backend that has few kernels, those that it is for. */
+  readonly primitives?: readonly Primitive[];
   /** Random programs per law and dtype; none where 0. */
   readonly programs?: number;
   /** Called with each report as it is made, so that a long check can be watched. */
@@ -191,7 +196,8 @@ export interface BackendOptions extends Omit<SuiteOptions, "backend" | "dtype"> 
 }
 
 /**
- * Checks a backend: every registered primitive, and random programs of them, by all laws, in each of its dtypes.
+ * Checks a backend: every registered primitive, and random programs of them, by all laws, in each of its dtypes; in those of
+ * whole numbers the primitives that take them, by the laws of values.
  *
  * @returns one report per primitive, law and dtype; `assertBackend` throws where one failed.
  * @throws BackendError where there is none to compare with.
@@ -201,11 +207,7 @@ export interface BackendOptions extends Omit<SuiteOptions, "backend" | "dtype"> 
  * ```
  */
 export function checkBackend(backend: Backend, options: BackendOptions = {}): Report[] {
-  const {
-    programs = 100,
-    onReport,
-    dtypes = floats.filter((dtype) => backend.dtypes.includes(dtype)),
-  } = options;
+  const { programs = 100, onReport, dtypes = backend.dtypes, primitives = everyPrimitive() } = options;
   const reports: Report[] = [];
   const add = (report: Report): void => {
     reports.push(report);
@@ -213,8 +215,8 @@ export function checkBackend(backend: Backend, options: BackendOptions = {}): Re
   };
   for (const dtype of dtypes) {
     const own = { ...options, backend, dtype };
-    for (const primitive of everyPrimitive()) checkPrimitive(primitive, own).forEach(add);
-    if (programs === 0) continue;
+    for (const primitive of primitives) checkPrimitive(primitive, own).forEach(add);
+    if (programs === 0 || !isFloating(dtype)) continue;
     for (const law of options.laws ?? laws)
       if (law.subjects !== "primitives")
         add(checkPrograms(law, settingOf(own), { ...options, samples: programs }));

@@ -373,6 +373,7 @@ class Accumulator {
     if (this.name === "sum") return 0;
     if (this.name === "prod") return 1;
     if (this.dtype === "int32") return this.name === "reduceMax" ? -(2 ** 31) : 2 ** 31 - 1;
+    if (this.dtype === "bool") return this.name === "reduceMax" ? 0 : 1;
     return this.name === "reduceMax" ? -Infinity : Infinity;
   }
 
@@ -382,6 +383,8 @@ class Accumulator {
   }
 
   private combine(a: Expr, b: Expr): Expr {
+    // Bools are masks.
+    if (this.dtype === "bool") return (this.name === "reduceMax" ? v128.or : v128.and)(a, b);
     if (this.dtype === "int32") {
       const ops = { sum: i32x4.add, prod: i32x4.mul, reduceMax: i32x4.max_s, reduceMin: i32x4.min_s };
       return ops[this.name as keyof typeof ops](a, b);
@@ -396,7 +399,7 @@ class Accumulator {
     const { f, lanes, parts, dtype } = this;
     let value = vector;
     if (active < lanes) {
-      const bytes = bytesPer[dtype] * active;
+      const bytes = (dtype === "bool" ? 16 / lanes : bytesPer[dtype]) * active;
       const mask = v128.const(Uint8Array.from({ length: 16 }, (_, i) => (i < bytes ? 255 : 0)));
       value = f.let(selected(mask, vector, literal(this.identity, dtype, lanes), dtype, lanes)).get;
     }
@@ -416,8 +419,9 @@ class Accumulator {
       const found = scalar[this.name as keyof typeof scalar](a, b);
       return this.isWide ? f32.demote_f64(found) : found;
     }
-    const halves = f.let(lanes === 4 ? this.combine(all, upperHalf(all)) : all).get;
+    const halves = f.let(lanes === 4 || dtype === "bool" ? this.combine(all, upperHalf(all)) : all).get;
     const one = f.let(this.combine(halves, swappedPair(halves))).get;
+    if (dtype === "bool") return i32.and(i32x4.extract_lane(one, 0), i32.const(1));
     return dtype === "int32" ? i32x4.extract_lane(one, 0) : f32x4.extract_lane(one, 0);
   }
 

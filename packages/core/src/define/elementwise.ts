@@ -20,7 +20,7 @@ import type { Value } from "../value.ts";
 /** The dtypes that an elementwise primitive takes. */
 export type Accepts = "floating" | "numeric" | "bool" | "any";
 
-function requireAccepted(name: string, accepts: Accepts, { dtype, floating }: Aval): void {
+export function requireAccepted(name: string, accepts: Accepts, { dtype, floating }: Aval): void {
   const accepted = floating
     ? accepts !== "bool"
     : accepts === "any" || (dtype === "bool" ? accepts === "bool" : accepts === "numeric");
@@ -65,7 +65,7 @@ interface ElementwiseFacts {
   /** Floating-point operations per element of the output. */
   readonly flops: number;
   readonly accepts?: Accepts;
-  readonly kinks?: readonly Kink[];
+  readonly kinks?: readonly Kink<NoParams>[];
   readonly decompose?: (inputs: readonly Value[]) => Value;
 }
 

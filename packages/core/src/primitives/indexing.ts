@@ -1,6 +1,7 @@
 /** Reading and adding at indices. Indices are int32, have no derivative, and must lie in [0, size of the axis). */
 import { type Aval, type Shape, avalOf, showShape } from "../aval.ts";
 import { DTypeError, ShapeError, fail } from "../errors.ts";
+import { requireAccepted } from "../define/elementwise.ts";
 import { type Op, linear } from "../define/general.ts";
 import { type Draw, argument, indices as indexArgument } from "../sampling.ts";
 import type { Axis } from "./reduction.ts";
@@ -83,6 +84,7 @@ export const scatterAdd: Op<readonly ["x", "indices", "updates"], Axis> = linear
   args: ["x", "indices", "updates"],
   constants: ["indices"],
   shape: ([x, indices, updates], { axis }: Axis) => {
+    requireAccepted("scatterAdd", "numeric", x);
     const wanted: Shape = gathered("scatterAdd", x, indices, axis);
     if (showShape(wanted) !== showShape(updates.shape) || x.dtype !== updates.dtype) {
       fail(

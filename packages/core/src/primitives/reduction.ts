@@ -1,6 +1,7 @@
 /** Reductions over axes, which the output lacks, and running sums. */
 import { type Aval, avalOf, showShape } from "../aval.ts";
 import { DTypeError, ShapeError, fail } from "../errors.ts";
+import { requireAccepted } from "../define/elementwise.ts";
 import { type Op, discrete, linear, primitive } from "../define/general.ts";
 import { type Draw, type Domain, type Sample, argument, interval, real } from "../sampling.ts";
 import type { Value } from "../value.ts";
@@ -18,6 +19,14 @@ const reduced = ([x]: readonly Aval[], { axes }: Axes): Aval =>
     x.shape.filter((_, i) => !axes.includes(i)),
     x.dtype,
   );
+
+/** Of sums and products: a bool has no room for them. */
+const total =
+  (name: string) =>
+  ([x]: readonly Aval[], params: Axes): Aval => {
+    requireAccepted(name, "numeric", x);
+    return reduced([x], params);
+  };
 
 function nonEmpty(name: string, x: Aval, axes: readonly number[]): void {
   const empty = axes.find((axis) => x.shape[axis] === 0);
@@ -62,7 +71,7 @@ function spread(value: Value, aval: Aval, axes: readonly number[]): Value {
 
 export const reduceSum: Op<readonly ["x"], Axes> = linear("sum", {
   args: ["x"],
-  shape: reduced,
+  shape: total("sum"),
   transpose: { x: (ct, { avals, params }) => spread(ct, avals.x, params.axes) },
   batch: ([x], _, { axes }) => reduceSum(x, { axes: shifted(axes) }),
   cost: perElement,
@@ -113,7 +122,7 @@ function othersAlongLast(x: Value): Value {
 export const reduceProd: Op<readonly ["x"], Axes> = primitive("prod", {
   args: ["x"],
   residuals: { x: ["x"] },
-  shape: reduced,
+  shape: total("prod"),
   jvp: { x: (dx, { x, params }) => reduceSum(strongMul(dx, productOfOthers(x, params.axes)), params) },
   vjp: {
     x: (ct, { x, avals, params }) =>
@@ -137,6 +146,8 @@ function choice(
   const share = reduceSum(chosen.astype(x.dtype), { axes }).reciprocal();
   return { chosen, share, rest: share.sub(share) };
 }
+
+const [half, third] = [1 / 2, 1 / 3];
 
 const extremum = (name: "reduceMax" | "reduceMin"): Op<readonly ["x"], Axes> => {
   const reduce: Op<readonly ["x"], Axes> = primitive(name, {
@@ -163,6 +174,35 @@ const extremum = (name: "reduceMax" | "reduceMin"): Op<readonly ["x"], Axes> => 
     batch: ([x], _, { axes }) => reduce(x, { axes: shifted(axes) }),
     cost: perElement,
     sample: (draw) => reductionOfSome(draw, real({ distinct: true })),
+    kinks: [
+      {
+        at: [
+          [
+            [2, 1, 2, 2],
+            [1, 1, 2, 2],
+          ],
+        ],
+        params: { axes: [1] },
+        partials: [
+          name === "reduceMax"
+            ? [
+                [third, 0, third, third],
+                [0, 0, half, half],
+              ]
+            : [
+                [0, 1, 0, 0],
+                [half, half, 0, 0],
+              ],
+        ],
+        because: "the sub- or supergradient of minimum norm: those that tie get the same share",
+      },
+      {
+        at: [[1, NaN, 2]],
+        params: { axes: [0] },
+        partials: [[NaN, NaN, NaN]],
+        because: "beside a NaN nothing is the largest or smallest",
+      },
+    ],
   });
   return reduce;
 };
@@ -235,6 +275,7 @@ export interface CumulativeParams extends Axis {
 export const cumulativeSum: Op<readonly ["x"], CumulativeParams> = linear("cumsum", {
   args: ["x"],
   shape: ([x], { axis }: CumulativeParams) => {
+    requireAccepted("cumsum", "numeric", x);
     if (axis >= x.rank) fail(ShapeError, `cumsum: axis ${axis} asked for in shape ${showShape(x.shape)}.`);
     return x;
   },

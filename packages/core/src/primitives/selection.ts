@@ -3,6 +3,7 @@ import { avalOf, broadcastShapes } from "../aval.ts";
 import { bind } from "../bind.ts";
 import { DTypeError, fail } from "../errors.ts";
 import { type Operand, lift } from "../operand.ts";
+import { requireAccepted } from "../define/elementwise.ts";
 import { linear, primitive } from "../define/general.ts";
 import { argument, bools, real } from "../sampling.ts";
 import type { Value } from "../value.ts";
@@ -54,7 +55,10 @@ const clampBetween = primitive("clamp", {
   args: ["x"],
   residuals: { x: ["x"] },
   elementwise: true,
-  shape: ([x], _: Bounds) => x,
+  shape: ([x], _: Bounds) => {
+    requireAccepted("clamp", "numeric", x);
+    return x;
+  },
   jvp: { x: (dx, { x, params }) => where(inside(x, params), dx, 0) },
   vjp: { x: (ct, { x, params }) => where(inside(x, params), ct, 0) },
   cost: (_, output) => 2 * output.size,
@@ -62,6 +66,12 @@ const clampBetween = primitive("clamp", {
     inputs: [argument(draw.shape(), real({ kinks: [-1, 1] }))],
     params: { low: -1, high: 1 },
   }),
+  kinks: [-1, 1].map((bound) => ({
+    at: [bound],
+    params: { low: -1, high: 1 },
+    partials: [0],
+    because: "the sub- or supergradient of minimum norm",
+  })),
 });
 
 interface Bounds {

@@ -1,7 +1,9 @@
 /** Pooling over two-dimensional windows of images [N, H, W, C]. */
 import { type Aval, type Shape, avalOf } from "../aval.ts";
 import { DTypeError, ShapeError, fail } from "../errors.ts";
+import { requireAccepted } from "../define/elementwise.ts";
 import { type Op, linear, primitive } from "../define/general.ts";
+import type { Kink } from "../primitive.ts";
 import { type Domain, type Draw, type Sample, argument, real } from "../sampling.ts";
 import type { Value } from "../value.ts";
 import { type WindowParams, windowCount } from "./convolution.ts";
@@ -71,7 +73,10 @@ export const patches: Op<readonly ["x"], PoolParams> = linear("patches", {
 /** The transpose of `patches`: each window's elements added back where they came from. */
 export const overlapAdd: Op<readonly ["x"], PoolParams & { readonly size: Shape }> = linear("overlapAdd", {
   args: ["x"],
-  shape: ([x], { size }: PoolParams & { readonly size: Shape }) => avalOf(size, x.dtype),
+  shape: ([x], { size }: PoolParams & { readonly size: Shape }) => {
+    requireAccepted("overlapAdd", "floating", x);
+    return avalOf(size, x.dtype);
+  },
   transpose: {
     x: (ct, { params: { window, strides, padding, dilation } }) =>
       patches(ct, { window, strides, padding, dilation }),
@@ -174,6 +179,25 @@ const pooledShape = (who: string, x: Aval, params: PoolParams): Aval => {
   return avalOf([x.shape[0], oh, ow, x.shape[3]], x.dtype);
 };
 
+/** Rows of an image of one channel, under windows of 2 by 2 that lie side by side. */
+const pooledKink = (rows: readonly number[][], partials: readonly number[][]): Kink<PoolParams> => {
+  const image = (numbers: readonly number[][]) => [[numbers.map((row) => row.map((x) => [x]))]];
+  return {
+    at: image(rows),
+    params: {
+      window: [2, 2],
+      strides: [2, 2],
+      padding: [
+        [0, 0],
+        [0, 0],
+      ],
+      dilation: [1, 1],
+    },
+    partials: image(partials),
+    because: "convex: those that tie get the same share; in a window with a NaN nothing is the largest",
+  };
+};
+
 /** The largest element under each window; padding never wins. Elements that tie share the derivative. */
 export const maxPooling: Op<readonly ["x"], PoolParams> = primitive("maxPool2d", {
   args: ["x"],
@@ -193,6 +217,29 @@ export const maxPooling: Op<readonly ["x"], PoolParams> = primitive("maxPool2d",
   batch: ([x], _, params) => overImages(x, (images) => maxPooling(images, params)),
   cost: (_, output, params) => output.size * area(params),
   sample: (draw) => sampleCall(draw, real({ distinct: true })),
+  kinks: [
+    // The window [[1, 1], [0, 1]] and the window [[2, 1], [2, 0]].
+    pooledKink(
+      [
+        [1, 1, 2, 1],
+        [0, 1, 2, 0],
+      ],
+      [
+        [1 / 3, 1 / 3, 1 / 2, 0],
+        [0, 1 / 3, 1 / 2, 0],
+      ],
+    ),
+    pooledKink(
+      [
+        [1, 1, NaN, 1],
+        [0, 1, 2, 2],
+      ],
+      [
+        [1 / 3, 1 / 3, NaN, NaN],
+        [0, 1 / 3, NaN, NaN],
+      ],
+    ),
+  ],
 });
 
 /** How many elements that are no padding lie under each window, as 1 / count in the shape [N, OH, OW, C]. */

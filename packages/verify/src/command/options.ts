@@ -1,10 +1,9 @@
 /** The command line. */
-import type { FloatDType } from "@cotangent/core";
+import type { DType } from "@cotangent/core";
 import { Command, InvalidArgumentError } from "commander";
 import { kinks, randomPrograms } from "../campaign.ts";
 import { everyPrimitive } from "../check.ts";
 import { laws } from "../every-law.ts";
-import { floats } from "../numbers.ts";
 
 export interface Options {
   readonly seed: number;
@@ -15,7 +14,7 @@ export interface Options {
   readonly time: number;
   readonly primitive: readonly string[];
   readonly law: readonly string[];
-  readonly dtype: readonly FloatDType[];
+  readonly dtype: readonly DType[];
   readonly backend: readonly string[];
   readonly json?: string;
   readonly html?: string;
@@ -41,6 +40,8 @@ export function listOf<T extends string>(allowed: readonly T[]) {
   };
 }
 
+const dtypes: readonly DType[] = ["float64", "float32", "int32", "bool"];
+
 /** Exits with what is wrong where the arguments are. */
 export function parseOptions(args: readonly string[], backends: readonly string[]): Options {
   const subjects = [...everyPrimitive().map(({ name }) => name), randomPrograms];
@@ -55,7 +56,7 @@ export function parseOptions(args: readonly string[], backends: readonly string[
     )
     .option("--backend <names>", `of ${backends.join(", ")}; by default all`, listOf(backends), [...backends])
     .option("--law <names>", "only these laws, separated by commas", listOf(lawNames), lawNames)
-    .option("--dtype <names>", "only these dtypes, separated by commas", listOf(floats), [...floats])
+    .option("--dtype <names>", "only these dtypes, separated by commas", listOf(dtypes), [...dtypes])
     .option("--samples <n>", "samples per primitive, law, dtype and backend", wholeNumber(1), 300)
     .option("--programs <n>", "random programs per law, dtype and backend", wholeNumber(0), 2000)
     .option("--steps <n>", "the most steps of a random program", wholeNumber(1), 10)

@@ -114,6 +114,7 @@ export const highPrecision: Law = {
   share: 1 / 4,
   drawsNumbers: true,
   judge: (subject, setting, draw) => {
+    if (setting.whole !== undefined) return inapplicable("no float input");
     const call = subject.call?.drawn;
     const exact = exactFunctions.get(call?.primitive.name ?? "");
     if (call === undefined || exact === undefined)
