@@ -4,8 +4,15 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { compileFunction } from "node:vm";
-import { assertReports, checkPrimitive, laws } from "@cotangent/verify";
-import { grad, jsBackend, tensor, withBackend } from "cotangent";
+import {
+  type Report,
+  assertReports,
+  checkBackend,
+  checkPrimitive,
+  laws,
+  sameAsReference,
+} from "@cotangent/verify";
+import { grad, jsBackend, primitives, tensor, withBackend } from "cotangent";
 import { describe, expect, test } from "vitest";
 import { cbrt } from "../examples/add-a-primitive.ts";
 import { tiny } from "../examples/add-a-backend.ts";
@@ -35,6 +42,18 @@ describe("CONTRIBUTING.md", () => {
     for (const dtype of ["float64", "float32"] as const) {
       assertReports(checkPrimitive(cbrt.primitive, { backend: jsBackend, dtype }));
     }
+  });
+
+  test("the backend is judged by the suite, which finds what it does not do", () => {
+    const judge = (name: string): Report[] =>
+      checkBackend(tiny, {
+        primitives: [primitives().get(name)!],
+        laws: [sameAsReference],
+        programs: 0,
+        samples: 20,
+      });
+    expect(judge("sin").map(({ judged, failure }) => [judged >= 20, failure])).toEqual([[true, undefined]]);
+    expect(judge("add")[0].failure?.text).toMatch(/add on tiny in float32 breaks the law "reference"/);
   });
 
   test("the backend runs a gradient, and refuses what it lacks", () => {
