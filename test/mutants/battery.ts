@@ -10,15 +10,18 @@ import {
   cut,
   everyPrimitive,
   laws,
+  lawsOfValues,
+  settingIn,
 } from "@cotangent/verify";
 import { jsBackend, wasmBackend } from "cotangent";
 import { plantedHere } from "./plant.ts";
 
 const [judge, seed] = [process.argv[2], Number(process.argv[3])];
 const onWasm = judge === "laws on wasm";
-const settings: readonly Setting[] = onWasm
-  ? (["float64", "float32"] as const).map((dtype) => ({ backend: wasmBackend, dtype, reference: jsBackend }))
-  : [{ backend: jsBackend, dtype: "float64", reference: jsBackend }];
+const [backend, dtypes] = onWasm
+  ? [wasmBackend, ["float64", "float32", "int32", "bool"] as const]
+  : [jsBackend, ["float64", "int32", "bool"] as const];
+const settings: readonly Setting[] = dtypes.map((dtype) => settingIn(backend, jsBackend, dtype));
 /** What a backend can have wrong; derivatives are made of values. */
 const chosen = laws.filter(
   ({ name }) => !onWasm || ["staged", "reference", "vmapped", "memory"].includes(name),
@@ -37,11 +40,14 @@ function* reports(): Generator<Report> {
   ])
     for (const setting of settings)
       for (const law of chosen) {
+        const isWhole = setting.whole !== undefined;
+        if (isWhole && !lawsOfValues.includes(law)) continue;
         yield* ofPrimitives(setting, law, samples);
-        if (law.subjects !== "primitives" && law !== cut)
+        if (law.subjects !== "primitives" && law !== cut && !isWhole)
           yield checkPrograms(law, setting, { ...options, samples: programs, steps: 6 });
       }
-  for (const setting of settings) for (const primitive of primitives) yield checkKinks(primitive, setting);
+  for (const setting of settings)
+    if (setting.whole === undefined) for (const primitive of primitives) yield checkKinks(primitive, setting);
 }
 
 let caught: Pick<Report, "law" | "subject"> | undefined;

@@ -822,9 +822,26 @@ export const sourceFaults: readonly SourceFault[] = [
         "arrays[1][ix[i]] : arrays[2][iy[i]];",
         "arrays[1][ix[i]] : arrays[2][ix[i] % y.size];",
       ],
+      [
+        "squares of int32 lose digits before they wrap around",
+        "kernel",
+        "(x) => Math.imul(x, x),",
+        "(x) => x * x,",
+      ],
     ],
   ),
-  ...inFile("backend-js/src/reduction.ts", ["laws", "laws on wasm"], []),
+  ...inFile(
+    "backend-js/src/reduction.ts",
+    ["laws", "laws on wasm"],
+    [
+      [
+        "products of int32 lose digits before they wrap around",
+        "kernel",
+        "fold(1, Math.imul),",
+        "fold(1, (a, b) => a * b),",
+      ],
+    ],
+  ),
 
   // Compiled code.
   ...inFile("backend-wasm/src/program/cluster.ts", wasm, [
@@ -847,6 +864,30 @@ export const sourceFaults: readonly SourceFault[] = [
       "tail of a vector",
       "if (active < lanes) {",
       "if (active > lanes) {",
+    ],
+    [
+      "the largest int32 is never below 0",
+      "kernel",
+      '"reduceMax" ? -(2 ** 31) :',
+      '"reduceMax" ? 0 :',
+      "laws on wasm",
+      "test/regressions/own-bugs.test.ts#extremes of rows",
+    ],
+    [
+      "any bool in place of all",
+      "kernel",
+      "v128.or : v128.and)(a, b)",
+      "v128.or : v128.or)(a, b)",
+      "laws on wasm",
+      "test/regressions/own-bugs.test.ts#extremes of rows",
+    ],
+    [
+      "of bools as many lanes take part as there are bytes",
+      "tail of a vector",
+      '(dtype === "bool" ? 16 / lanes : bytesPer[dtype]) * active',
+      "bytesPer[dtype] * active",
+      "laws on wasm",
+      "test/regressions/own-bugs.test.ts#extremes of rows",
     ],
     [
       "the upper half of a float32 sum is left out",

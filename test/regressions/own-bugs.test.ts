@@ -259,7 +259,7 @@ test("sums, products and bounds of bools are refused: they were numbers that no 
 });
 
 test.each(backends().map(({ name }) => name))(
-  "the largest and smallest of bools, in a jitted function on %s",
+  "extremes of rows of bools and of negative numbers, in a jitted function on %s",
   (name) => {
     withBackend(name, () => {
       for (const size of [1, 2, 3, 4, 5, 7, 8, 33])
@@ -276,6 +276,8 @@ test.each(backends().map(({ name }) => name))(
                 x.min(),
                 y.gt(0).max(),
                 y.gt(0).min(),
+                y.sub(5).max(),
+                y.neg().add(5).min(),
                 x.reshape([size, 1]).broadcastTo([size, 3]).max({ axis: 0 }),
                 x.reshape([size, 1]).broadcastTo([size, 3]).min({ axis: 0 }),
               ]);
@@ -283,7 +285,17 @@ test.each(backends().map(({ name }) => name))(
                 v.toArray(),
               );
               const [most, least] = [data.includes(true), !data.includes(false)];
-              expect(found).toEqual([most, least, most, least, [most, most, most], [least, least, least]]);
+              const top = Number(most) - 5;
+              expect(found).toEqual([
+                most,
+                least,
+                most,
+                least,
+                top,
+                -top,
+                [most, most, most],
+                [least, least, least],
+              ]);
             }
           }
     });

@@ -206,11 +206,15 @@ const fewInt32: Domain = { low: -3, high: 3, integer: true };
 function wholeArgument(
   { shape, domain }: ArgumentSample,
   dtype: WholeDType,
-  isLarge: boolean,
+  kind: "own" | "negative" | "every",
 ): ArgumentSample {
   if (dtype === "bool") return bools(shape);
+  if (kind === "every") return { shape, dtype, domain: everyInt32 };
   const own = { low: Math.ceil(domain.low), high: Math.floor(domain.high), integer: true };
-  return { shape, dtype, domain: isLarge ? everyInt32 : own.low <= own.high ? own : fewInt32 };
+  const within = own.low <= own.high ? own : fewInt32;
+  // Such that the largest of them is not what a maximum of nothing would be.
+  const isNegative = kind === "negative" && within.low < 0;
+  return { shape, dtype, domain: isNegative ? { ...within, high: -1 } : within };
 }
 
 /** Why a record takes no such arguments, as its own inference says; undefined where it does. */
@@ -250,9 +254,12 @@ export function drawCall(draw: RecordedDraw, primitive: Primitive, dtype: FloatD
   const sample = primitive.sample(draw);
   const { params } = sample;
   const isFloat = sample.inputs.map((input) => input.dtype === "float");
-  const isLarge = whole?.dtype === "int32" && whole.every && draw.int(0, 3) === 0;
+  const kind =
+    whole?.dtype === "int32"
+      ? draw.choose(["own", "own", "own", "negative", ...(whole.every ? (["every"] as const) : [])] as const)
+      : "own";
   const inputs = sample.inputs.map((input, i) =>
-    whole !== undefined && isFloat[i] ? wholeArgument(input, whole.dtype, isLarge) : input,
+    whole !== undefined && isFloat[i] ? wholeArgument(input, whole.dtype, kind) : input,
   );
   const another = (from: RecordedDraw): HostInput[] =>
     inputs.map((input) => ({
