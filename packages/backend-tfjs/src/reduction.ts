@@ -11,7 +11,7 @@ import {
 import type { GPGPUProgram } from "@tensorflow/tfjs-backend-webgl";
 import { type Tensor as TfTensor, getBackend } from "@tensorflow/tfjs-core";
 import { heldDType } from "./held.ts";
-import { runProgram } from "./program.ts";
+import { runProgram } from "./elementwise.ts";
 import { glslFunctionsFor } from "./glsl.ts";
 import { wholeProduct } from "./portable.ts";
 import { around, permuted } from "./shape.ts";
@@ -76,15 +76,15 @@ const extremum =
 /** Products of each row: of int32, which wraps around, of halves of it. */
 function product(matrix: TfTensor): TfTensor {
   if (matrix.dtype !== "int32" || getBackend() === "webgl") return ops.prod(matrix, 1);
-  const [count] = matrix.shape;
+  const [count, columns] = matrix.shape as [number, number];
   let found = matrix;
-  for (let length = matrix.shape[1] as number; length > 1; length = found.shape[1] as number) {
+  for (let length = columns; length > 1; length = Math.ceil(length / 2)) {
     const half = length >> 1;
     const part = (begin: number, size: number): TfTensor => ops.slice(found, [0, begin], [count, size]);
     const products = wholeProduct(part(0, half), part(half, half));
     found = length % 2 === 0 ? products : ops.concat([products, part(2 * half, 1)], 1);
   }
-  return ops.reshape(found, [matrix.shape[0]]);
+  return ops.reshape(found, [count]);
 }
 
 function logSumExp(matrix: TfTensor): TfTensor {
