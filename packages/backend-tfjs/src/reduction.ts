@@ -11,7 +11,7 @@ import {
 import type { GPGPUProgram } from "@tensorflow/tfjs-backend-webgl";
 import { type Tensor as TfTensor, getBackend } from "@tensorflow/tfjs-core";
 import { heldDType } from "./held.ts";
-import { runProgram } from "./elementwise.ts";
+import { runProgram } from "./program.ts";
 import { glslFunctionsFor } from "./glsl.ts";
 import { wholeProduct } from "./portable.ts";
 import { around, permuted } from "./shape.ts";
