@@ -39,6 +39,24 @@ describe("differences", () => {
     }
   });
 
+  test("of what is odd but for a trace say how far they are from the slope, not how large the trace is", () => {
+    const [scale, trace] = [
+      double({ min: 1, max: 60, noNaN: true }),
+      double({ min: -12, max: -2, noNaN: true }),
+    ];
+    assert(
+      property(scale, trace, double({ min: 1, max: 400, noNaN: true }), (a, exponent, b) => {
+        const { value, error } = derivativeByDifferences(
+          (t) => Math.sin(a * t) + 10 ** exponent * Math.cos(b * t),
+          0.025,
+          (y) => Math.abs(y) + 1,
+        );
+        expect(Math.abs(value - a)).toBeLessThanOrEqual(4 * error);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
   test("next to a kink, however near, do not claim to know", () => {
     assert(
       property(double({ min: -8, max: Math.log10(0.05), noNaN: true }), (exponent) => {

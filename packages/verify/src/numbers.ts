@@ -81,7 +81,7 @@ export function derivativeByDifferences(
   const middle = f(0);
   let best: Estimate = { value: NaN, error: Infinity };
   let previous: number[] = [];
-  let [previousBend, firstBend] = [Infinity, 0];
+  let [previousBend, firstBend, before] = [Infinity, 0, NaN];
   let [rows, sinceBest] = [0, 0];
   for (let i = 0, h = room; i < mostSteps && sinceBest < 3; i++, sinceBest++, h /= shrink) {
     const [above, below] = [f(h), f(-h)];
@@ -92,9 +92,10 @@ export function derivativeByDifferences(
     const [least, most] = [previousBend / (slack * shrink ** 3), (slack * previousBend) / shrink];
     if (i > 0 && !(bend >= least - 2 * rounding && bend <= most + 2 * rounding)) {
       [rows, sinceBest, firstBend] = [0, 0, Math.max(bend, previousBend)];
-      best = { value: row[0], error: firstBend + rounding };
+      // Of an odd f there is next to no bend, however far the difference is from the slope.
+      best = { value: row[0], error: firstBend + Math.abs(row[0] - before) + rounding };
     }
-    previousBend = bend;
+    [previousBend, before] = [bend, row[0]];
     // No smaller step can do better than its rounding.
     if (rows >= fewest && rounding >= best.error) break;
     for (let j = 1, factor = shrink ** 2; j <= Math.min(rows, highest); j++, factor *= shrink ** 2) {
