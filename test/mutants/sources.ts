@@ -910,12 +910,6 @@ export const sourceFaults: readonly SourceFault[] = [
       "last.strides.every((stride, i) => stride === next.strides[i] * size);",
       "last.strides.some((stride, i) => stride === next.strides[i] * size);",
     ],
-    [
-      "axes that are reduced and axes that are not are one",
-      "wrong axis",
-      "last.reduced === next.reduced &&",
-      "",
-    ],
   ]),
   ...inFile("backend-wasm/src/program/layout.ts", wasm, [
     [
@@ -947,6 +941,7 @@ export const sourceFaults: readonly SourceFault[] = [
       "wrong stride",
       "if (steps[k] !== steps[k + 1] * sizes[k + 1]) return undefined;",
       ";",
+      "test/unit/wasm-backend.test.ts",
     ],
     [
       "what is broadcast is read on",

@@ -483,6 +483,18 @@ describe("what a graph is turned into before it is compiled", () => {
     }
   });
 
+  test("a reshape of what is not in order is read in order", () => {
+    const f = (x: Value): Value[] => [
+      x.transpose().reshape([600]).neg(),
+      x.slice([0, 5], [20, 25]).reshape([400]).mul(2),
+      x.transpose([1, 0]).reshape([5, 6, 20]).add(1),
+      x.flip(1).reshape([10, 60]).abs(),
+    ];
+    const x = (backend: Backend): Value => arange(0, 600, 1, { backend }).mul(0.01).reshape([20, 30]);
+    const found = onWasm(() => jit(f)(x(wasmBackend))).map((y) => y.toArray());
+    expect(found).toEqual(f(x(jsBackend)).map((y) => y.toArray()));
+  });
+
   test("running sums keep what a large number hides", () => {
     const numbers = [1, 1e100, 1, -1e100];
     for (const run of [cumsum, jit((x: Value) => cumsum(x))])

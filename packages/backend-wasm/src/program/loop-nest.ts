@@ -31,10 +31,8 @@ export function loopNest(
     if (size === 1) return;
     const next = { size, reduced: reduced.includes(axis), strides: strides.map((all) => all[axis]) };
     const last = axes.at(-1);
-    const isOne =
-      last !== undefined &&
-      last.reduced === next.reduced &&
-      last.strides.every((stride, i) => stride === next.strides[i] * size);
+    // An axis that is reduced and one that is kept are never one: a result of the reduction moves on along the latter alone.
+    const isOne = last !== undefined && last.strides.every((stride, i) => stride === next.strides[i] * size);
     if (isOne) axes[axes.length - 1] = { ...next, size: last.size * size };
     else axes.push(next);
   });
