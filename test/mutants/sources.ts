@@ -1018,6 +1018,7 @@ export const sourceFaults: readonly SourceFault[] = [
       "tail of a vector",
       "whileThereAre(1, () => step(0, 1));",
       "",
+      "test/unit/wasm-contractions.test.ts",
     ],
     [
       "sums of pieces replace each other",

@@ -495,6 +495,30 @@ describe("what a graph is turned into before it is compiled", () => {
     expect(found).toEqual(f(x(jsBackend)).map((y) => y.toArray()));
   });
 
+  test("small sums of float32 are rounded once", () => {
+    const small = 2 ** -25;
+    for (const run of [(x: Value) => x.sum(), jit((x: Value) => x.mul(1).sum())])
+      expect(onWasm(() => run(tensor([1, small, small, small, small], { dtype: "float32" }))).item()).toBe(
+        1 + 2 ** -23,
+      );
+  });
+
+  test("the way back of a loop is planned for as many steps as there are", () => {
+    const power = (x: Value, n: Value): Value =>
+      whileLoop(
+        ({ i }) => i.lt(n),
+        ({ i, y }) => ({ i: i.add(1), y: y.mul(x) }),
+        { i: n.mul(0), y: x.onesLike() },
+      ).y;
+    const slope = jit((x: Value, n: Value) => grad((v: Value) => power(v, n))(x));
+    onWasm(() => {
+      for (const n of [3, 12, 2, 40, 3]) {
+        const found = slope(tensor(1.25), tensor(n, { dtype: "int32" })).item();
+        expect(found / (n * 1.25 ** (n - 1))).toBeCloseTo(1, 12);
+      }
+    });
+  });
+
   test("running sums keep what a large number hides", () => {
     const numbers = [1, 1e100, 1, -1e100];
     for (const run of [cumsum, jit((x: Value) => cumsum(x))])
