@@ -129,6 +129,15 @@ export abstract class Tracer extends Value {
   /** The values of lower levels that this one is made of, its primal first. */
   abstract parts(): readonly Value[];
 
+  // Those of scalar eager code have these two written out: it would make an array of parts for each operation.
+  override get backend(): Backend {
+    return this.parts()[0].backend;
+  }
+
+  override concrete(): Tensor {
+    return this.parts()[0].concrete();
+  }
+
   override get known(): boolean {
     return this.parts()[0].known;
   }

@@ -9,7 +9,6 @@
  * A. Walther, Evaluating derivatives, 2nd edition (2008), chapter 13.
  */
 import {
-  type Backend,
   type CallParams,
   type Liftable,
   type Lifted,
@@ -87,14 +86,6 @@ export class Jet extends Tracer {
       [],
       (k) => scaled(this.coefficient(k + 1), k + 1),
     ));
-  }
-
-  override get backend(): Backend {
-    return this.primal.backend;
-  }
-
-  override concrete(): Tensor {
-    return this.primal.concrete();
   }
 
   override parts(): readonly Value[] {

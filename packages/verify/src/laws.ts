@@ -24,6 +24,7 @@ import {
   type Setting,
   type Subject,
   directions,
+  hasMode,
   modesOf,
   shapedLike,
   sizeOfAll as sizeOf,
@@ -102,7 +103,7 @@ export const adjoint: Law = {
 /** Against extrapolated central differences in float64 on the reference backend, by one mode. */
 function byDifferences(mode: Mode): Law["judge"] {
   return (subject, setting, draw) => {
-    if (!modesOf(subject).includes(mode)) return inapplicable(`no ${mode} mode`);
+    if (!hasMode(subject, mode)) return inapplicable(`no ${mode} mode`);
     const instance = new Instance(subject, setting.backend, setting.dtype);
     const outputs = instance.smooth(...instance.inputs);
     const nothing = nothingToJudge(subject, instance, outputs);
@@ -387,9 +388,7 @@ export const sameAsReference: Law = {
     const v = draw.direction(sizeOf(instance.inputs));
     const smooth = expected.filter((output) => output.aval.floating);
     const ybar = draw.direction(sizeOf(smooth));
-    const [hasForward, hasReverse] = (["forward", "reverse"] as const).map((mode) =>
-      modesOf(subject).includes(mode),
-    );
+    const [hasForward, hasReverse] = [hasMode(subject, "forward"), hasMode(subject, "reverse")];
     const push = (at: Instance): Value[] => (hasForward ? at.jvp(directions(at.inputs, v)) : []);
     const pull = (at: Instance): Value[] =>
       hasReverse ? at.vjp(directions(at.smooth(...at.inputs), ybar)) : [];
@@ -449,10 +448,9 @@ export const memory: Law = {
         const instance = new Instance(subject, setting.backend, setting.dtype);
         const outputs = instance.smooth(...instance.inputs);
         if (subject.cut === "refused" || instance.inputs.length === 0 || outputs.length === 0) return;
-        const modes = modesOf(subject);
-        if (modes.includes("forward"))
+        if (hasMode(subject, "forward"))
           instance.jvp(directions(instance.inputs, draw.direction(sizeOf(instance.inputs))));
-        if (modes.includes("reverse")) instance.vjp(directions(outputs, draw.direction(sizeOf(outputs))));
+        if (hasMode(subject, "reverse")) instance.vjp(directions(outputs, draw.direction(sizeOf(outputs))));
       });
     };
     run();

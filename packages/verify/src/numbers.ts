@@ -47,6 +47,12 @@ export function onTheWay<T>(
   return { result, middle };
 }
 
+/** Whether all are the same, NaN where the others are; signs of zeros aside, which nothing promises. */
+export const sameNumbers = (x: Numbers, y: Numbers): boolean => {
+  for (let i = 0; i < x.length; i++) if (x[i] !== y[i] && !(x[i] !== x[i] && y[i] !== y[i])) return false;
+  return x.length === y.length;
+};
+
 /** The unit roundoff of a dtype. */
 export const roundoff: Readonly<Record<"float64" | "float32", number>> = {
   float64: 2 ** -53,

@@ -4,11 +4,9 @@
  * value comes along.
  */
 import {
-  type Backend,
   type CustomParams,
   type Params,
   type Primitive,
-  type Tensor,
   type Trace,
   Tracer,
   type Value,
@@ -20,21 +18,12 @@ import {
 
 /** A value that takes others along to where it is. */
 export class Relocated extends Tracer {
+  declare readonly owner: Relocation;
   readonly inner: Value;
-  readonly relocation: Relocation;
 
-  constructor(relocation: Relocation, inner: Value) {
-    super(relocation, inner.aval);
-    this.relocation = relocation;
+  constructor(owner: Relocation, inner: Value) {
+    super(owner, inner.aval);
     this.inner = inner;
-  }
-
-  override get backend(): Backend {
-    return this.inner.backend;
-  }
-
-  override concrete(): Tensor {
-    return this.inner.concrete();
   }
 
   override parts(): readonly Value[] {

@@ -14,14 +14,15 @@ import {
 import { jvp, linearize } from "@cotangent/forward-mode";
 import { linearTranspose, vjp } from "@cotangent/reverse-mode";
 import { type Law, nothingToJudge } from "./laws.ts";
-import { distance, norm, numbersOf } from "./numbers.ts";
+import { distance, norm, numbersOf, sameNumbers } from "./numbers.ts";
 import { type Outcome, fails, holds, inapplicable, showNumbers, weigh } from "./outcome.ts";
 import {
   type Composition,
   Instance,
-  type Mode,
+  type Subject,
   compositionsOf,
   directions,
+  hasMode,
   modesOf,
   sizeOfAll as sizeOf,
 } from "./subject.ts";
@@ -75,8 +76,6 @@ const inner = [
   "checkpointed by a minimum cut",
 ] as const;
 
-const same = (a: number, b: number): boolean => a === b || (a !== a && b !== b);
-
 /** The same numbers, but for the sign of zeros: a zero that was not computed is a positive one. */
 function difference(found: readonly Value[], wanted: readonly Value[]): string | undefined {
   if (found.length !== wanted.length) return `${found.length} results in place of ${wanted.length}`;
@@ -84,12 +83,12 @@ function difference(found: readonly Value[], wanted: readonly Value[]): string |
     if (value.aval.toString() !== wanted[i].aval.toString())
       return `${value.aval} in place of ${wanted[i].aval}`;
     const [x, y] = [value.dataSync(), wanted[i].dataSync()];
-    if (x.some((_, k) => !same(x[k], y[k]))) return `${showNumbers("found", x)}\n${showNumbers("eager", y)}`;
+    if (!sameNumbers(x, y)) return `${showNumbers("found", x)}\n${showNumbers("eager", y)}`;
   }
   return undefined;
 }
 
-const floats = (values: readonly Value[]): Value[] => values.filter((value) => value.aval.floating);
+export const floats = (values: readonly Value[]): Value[] => values.filter((value) => value.aval.floating);
 
 /**
  * The derivative of (J of f²)ᵀ ȳ along v, by two modes one over the other: squared, so that linear functions have one too. It
@@ -209,11 +208,10 @@ export const staged: Law = {
     const [v, ybar] = [draw.direction(sizeOf(instance.inputs)), draw.direction(sizeOf(smooth))];
     const forward = (at: Instance): Value[] => directions(at.inputs, v);
     const back = (at: Instance): Value[] => directions(at.smooth(...at.inputs), ybar);
-    const modes = modesOf(subject);
     const derivatives: Derivative[] = [];
-    if (modes.includes("forward"))
+    if (hasMode(subject, "forward"))
       derivatives.push({ what: "J v", derive: pushed, mayRegroup: false, seeds: forward });
-    if (modes.includes("reverse"))
+    if (hasMode(subject, "reverse"))
       derivatives.push({
         what: "Jᵀ ȳ",
         derive: pulled,
@@ -224,7 +222,8 @@ export const staged: Law = {
     // They cost more than all of the others: one sample in six.
     if (compositions.length > 0 && draw.int(0, 5) === 0) {
       const composition = draw.choose(compositions);
-      const sizes = norm(numbersOf(instance.vjp(back(instance)))) * sizeOfJvp(instance, forward, modes);
+      const sizes =
+        norm(numbersOf(instance.vjp(back(instance)))) * sizeOfJvp(subject, instance, forward(instance));
       derivatives.push({
         what: `the second derivative, ${composition}`,
         derive: (g) => secondDerivative(g, composition, count, total),
@@ -256,11 +255,8 @@ export const staged: Law = {
 };
 
 /** How large J v is, or where there is no forward mode, v itself. */
-export const sizeOfJvp = (
-  instance: Instance,
-  seeds: (at: Instance) => Value[],
-  modes: readonly Mode[],
-): number => norm(numbersOf(modes.includes("forward") ? instance.jvp(seeds(instance)) : seeds(instance)));
+export const sizeOfJvp = (subject: Subject, instance: Instance, v: readonly Value[]): number =>
+  norm(numbersOf(hasMode(subject, "forward") ? instance.jvp(v) : v));
 
 /** A third VJP, derived from the JVP alone: the transpose of the linearised function. */
 export const transposed: Law = {

@@ -86,16 +86,16 @@ export type Mode = "forward" | "reverse";
 
 const bothModes: readonly Mode[] = ["forward", "reverse"];
 export const modesOf = ({ modes = bothModes }: Subject): readonly Mode[] => modes;
+export const hasMode = (subject: Subject, mode: Mode): boolean => modesOf(subject).includes(mode);
 
 /** Both modes in every order; the inner one first. */
 export type Composition = "forward of reverse" | "reverse of forward" | "reverse of reverse";
 
 /** Those that a subject has. */
 export function compositionsOf(subject: Subject): readonly Composition[] {
-  const modes = modesOf(subject);
-  if (!modes.includes("reverse")) return [];
+  if (!hasMode(subject, "reverse")) return [];
   const mixed: readonly Composition[] = ["forward of reverse", "reverse of forward"];
-  return [...(modes.includes("forward") ? mixed : []), "reverse of reverse"];
+  return [...(hasMode(subject, "forward") ? mixed : []), "reverse of reverse"];
 }
 
 /** A function without derivatives: they are zero, or asking for one is refused. */
@@ -212,7 +212,7 @@ export function shapedLike(value: Value, data: ArrayLike<number>): Value {
   const host = hostArray(value.dtype, value.size);
   host.set(data);
   const found = fromHost(host, avalOf(value.shape, value.dtype), value.backend);
-  return value instanceof Relocated ? value.relocation.of(found) : found;
+  return value instanceof Relocated ? value.owner.of(found) : found;
 }
 
 export const sizeOfAll = (values: readonly Value[]): number =>

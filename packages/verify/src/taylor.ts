@@ -4,7 +4,7 @@ import { derivative, jet } from "@cotangent/forward-mode";
 import { type Law, nothingToJudge } from "./laws.ts";
 import { distance, norm, numbersOf } from "./numbers.ts";
 import { holds, inapplicable, showNumbers, weigh } from "./outcome.ts";
-import { Instance, directions, modesOf, sizeOfAll } from "./subject.ts";
+import { Instance, directions, hasMode, sizeOfAll } from "./subject.ts";
 
 const factorials = [1, 1, 2, 6, 24] as const;
 
@@ -46,7 +46,7 @@ export const taylor: Law = {
   name: "taylor",
   statement: "the derivatives of every order along a curve are those of nested forward mode",
   judge: (subject, setting, draw) => {
-    if (!modesOf(subject).includes("forward")) return inapplicable("no forward mode");
+    if (!hasMode(subject, "forward")) return inapplicable("no forward mode");
     const instance = new Instance(subject, setting.backend, setting.dtype);
     const outputs = instance.smooth(...instance.inputs);
     const nothing = nothingToJudge(subject, instance, outputs);

@@ -4,7 +4,7 @@ import { jvp } from "@cotangent/forward-mode";
 import { vjp } from "@cotangent/reverse-mode";
 import { type HostInput, type RecordedDraw, showTensor } from "./draw.ts";
 import type { Law } from "./laws.ts";
-import { distance, largest, norm, numbersOf } from "./numbers.ts";
+import { distance, largest, norm, numbersOf, sameNumbers } from "./numbers.ts";
 import {
   type Finding,
   type Outcome,
@@ -15,14 +15,14 @@ import {
   showNumbers,
   weigh,
 } from "./outcome.ts";
-import { type Run, secondDerivative, sizeOfJvp } from "./strategies.ts";
+import { type Run, floats, secondDerivative, sizeOfJvp } from "./strategies.ts";
 import {
   Instance,
   type Setting,
   type Subject,
   compositionsOf,
   directions,
-  modesOf,
+  hasMode,
   shapedLike,
   sizeOfAll,
 } from "./subject.ts";
@@ -167,11 +167,10 @@ export const vmapped: Law = {
       (...all) =>
         at.applyTo(all.slice(0, count), all.slice(count));
     const outcome = compared("f", undefined, subject, setting, plan, instance, f, (batch) => batch);
-    const smooth = f(instance)(...instance.inputs, ...instance.constants).filter((y) => y.aval.floating);
+    const smooth = floats(f(instance)(...instance.inputs, ...instance.constants));
     if (outcome !== undefined || subject.cut === "refused" || count === 0 || smooth.length === 0)
       return outcome ?? holds;
 
-    const floats = (values: readonly Value[]): Value[] => values.filter((value) => value.aval.floating);
     const total = plan.axes.length;
     const [v, ybar] = [draw.direction(sizeOfAll(instance.inputs)), draw.direction(sizeOfAll(smooth))];
     const spreadAxis = draw.bool() ? 0 : null;
@@ -205,9 +204,7 @@ export const vmapped: Law = {
           all.slice(total),
         );
       };
-    const [hasForward, hasReverse] = (["forward", "reverse"] as const).map((mode) =>
-      modesOf(subject).includes(mode),
-    );
+    const [hasForward, hasReverse] = [hasMode(subject, "forward"), hasMode(subject, "reverse")];
     const smoothRun = "(...xs: Value[]) => run(...xs).filter((y) => y.aval.floating)";
     const tangents = [`...all.slice(${total})`, ...new Array<string>(total - count).fill("null")];
     const pushedText = `(...all: Value[]) => jvp(${smoothRun}, all.slice(0, ${total}), [${tangents.join(", ")}])[1]`;
@@ -252,7 +249,7 @@ export const vmapped: Law = {
             instance,
             (at) => secondDerivative(f(at), composition, count, total),
             withSeeds((at) => [...at.inputs, ...at.smooth(...at.inputs)], Float64Array.of(...v, ...ybar)),
-            sizeOfJvp(instance, (at) => directions(at.inputs, v), modesOf(subject)) *
+            sizeOfJvp(subject, instance, directions(instance.inputs, v)) *
               norm(numbersOf(instance.vjp(directions(smooth, ybar)))),
           )
         : undefined) ??
@@ -300,7 +297,7 @@ function compared(
         return wrong(say(0), { found: Array.from(x), expected: Array.from(y), error, tolerance: 0 });
       continue;
     }
-    if (Array.from(x).every((number, k) => number === y[k] || (number !== number && y[k] !== y[k]))) continue;
+    if (sameNumbers(x, y)) continue;
     const outcome = weigh(
       {
         error,

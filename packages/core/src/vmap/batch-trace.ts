@@ -3,7 +3,6 @@
  * axis. Each primitive is applied to all elements at once, by its batching rule.
  */
 import { type Aval, avalOf } from "../aval.ts";
-import type { Backend } from "../backend.ts";
 import { bind } from "../bind.ts";
 import { CotangentError, StagingError, fail } from "../errors.ts";
 import type { Params, Primitive } from "../primitive.ts";
@@ -17,10 +16,6 @@ export class Batched extends Tracer {
   constructor(owner: BatchTrace, all: Value) {
     super(owner, avalOf(all.shape.slice(1), all.dtype));
     this.all = all;
-  }
-
-  override get backend(): Backend {
-    return this.all.backend;
   }
 
   override get known(): boolean {

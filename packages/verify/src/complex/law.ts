@@ -4,7 +4,7 @@ import { type Law, nothingToJudge } from "../laws.ts";
 import { dot, largest, norm, numbersOf, roundoff } from "../numbers.ts";
 import { inapplicable, showNumbers, unjudged, weigh } from "../outcome.ts";
 import { roundingsPerEvaluation } from "../rounding.ts";
-import { Instance, directions, modesOf, sizeOfAll as sizeOf } from "../subject.ts";
+import { Instance, directions, hasMode, sizeOfAll as sizeOf } from "../subject.ts";
 import { NoComplexForm } from "./no-form.ts";
 import { ComplexTrace } from "./trace.ts";
 
@@ -47,7 +47,7 @@ export const complexStep: Law = {
   name: "complex step",
   statement: "<ȳ, J v> = Im <ȳ, f(x + i h v)> / h, for an h whose square vanishes",
   judge: (subject, setting, draw) => {
-    if (!modesOf(subject).includes("forward")) return inapplicable("no forward mode");
+    if (!hasMode(subject, "forward")) return inapplicable("no forward mode");
     const instance = new Instance(subject, setting.backend, setting.dtype);
     const outputs = instance.smooth(...instance.inputs);
     const nothing = nothingToJudge(subject, instance, outputs);

@@ -6,7 +6,6 @@
  * W. Squire and G. Trapp, Using complex variables to estimate derivatives of real functions, SIAM Review 40 (1998).
  */
 import {
-  type Backend,
   type CallParams,
   type CustomParams,
   type Graph,
@@ -15,7 +14,6 @@ import {
   type Params,
   type Primitive,
   type SwitchParams,
-  type Tensor,
   type Trace,
   Tracer,
   type Value,
@@ -41,14 +39,6 @@ export class ComplexValue extends Tracer {
     super(owner, re.aval);
     this.re = re;
     this.im = im;
-  }
-
-  override get backend(): Backend {
-    return this.re.backend;
-  }
-
-  override concrete(): Tensor {
-    return this.re.concrete();
   }
 
   override parts(): readonly Value[] {
