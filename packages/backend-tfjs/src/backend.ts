@@ -64,12 +64,7 @@ export class TfjsBackend implements Backend {
     this.tfjsName = tfjsName;
     this.name = tfjsName === "webgl" ? "webgl" : `tfjs-${tfjsName}`;
     const maximum = (x: TfTensor, y: TfTensor): TfTensor =>
-      tfjsName === "webgl"
-        ? runExpression(glslExpressions["max"], [x, y], {
-            shape: x.shape,
-            dtype: "float32",
-          } as unknown as Aval)
-        : ops.maximum(x, y);
+      tfjsName === "webgl" ? runExpression(glslExpressions["max"], [x, y], x.shape) : ops.maximum(x, y);
     const all = {
       ...elementwise,
       ...shape,
@@ -118,15 +113,16 @@ export class TfjsBackend implements Backend {
       graph.nodes.every((node) => isExpression(node, graph)) &&
       graph.constants.every((constant) => constant.rank === 0);
     if (!isCluster) return fused(graph, { among: isExpression, mostNodes });
+    graph.avals.forEach((aval) => this.#requireTexture(aval));
     const program = compileCluster(graph);
-    if (program === undefined) return graph;
-    return {
-      run: (inputs) => {
-        this.#makeCurrent();
-        graph.avals.forEach((aval) => this.#requireTexture(aval));
-        return program.run(inputs);
-      },
-    };
+    return program === undefined
+      ? graph
+      : {
+          run: (inputs) => {
+            this.#makeCurrent();
+            return program.run(inputs);
+          },
+        };
   }
 
   #requireTexture(aval: Aval): void {
@@ -216,7 +212,7 @@ function refuseInteger(value: number): never {
 const addingUp = new Set(["sum", "prod", "cumsum", "dotGeneral", "scatterAdd"]);
 
 function whole(result: TfTensor, output: Aval): TfTensor {
-  return getBackend() === "webgl" ? runExpression("whole_(a)", [result], output) : result;
+  return getBackend() === "webgl" ? runExpression("whole_(a)", [result], output.shape) : result;
 }
 
 function copied(data: ArrayLike<number>, aval: Aval): TypedArray {

@@ -1,10 +1,10 @@
 /** Elementwise kernels: on WebGL one program each, of our own; on other tfjs backends a composition of tfjs's kernels. */
 import {
-  type Aval,
   BackendError,
   type DType,
   type Kernel,
   type Params,
+  type Shape,
   type Tensor,
   fail,
   sameShape,
@@ -15,10 +15,10 @@ import { portable } from "./portable.ts";
 import { loopOf, runLoop } from "./program.ts";
 
 /** Runs an elementwise expression in a, b and c on WebGL tensors that broadcast to the output's shape. */
-export function runExpression(expression: string, inputs: readonly TfTensor[], output: Aval): TfTensor {
+export function runExpression(expression: string, inputs: readonly TfTensor[], output: Shape): TfTensor {
   const shapes = inputs.map((input) => input.shape);
   const operands = shapes.map((_, i) => `x${i}`);
-  const loop = loopOf(definition("y", expression, operands), "y", shapes, output.shape);
+  const loop = loopOf(definition("y", expression, operands), "y", shapes, output);
   if (loop === undefined) {
     fail(
       BackendError,
@@ -78,7 +78,7 @@ const elementwiseKernel =
     const tensors = unwrap(inputs);
     const expression = expressionOf(name, params, inputs[0].dtype, output.dtype);
     return getBackend() === "webgl" && expression !== undefined
-      ? runExpression(expression, tensors, output)
+      ? runExpression(expression, tensors, output.shape)
       : portable[name](tensors, output, params);
   };
 
